@@ -1,0 +1,240 @@
+"""The one table of settings: argument beats environment beats default, and each is documented beneath itself.
+
+A bad argument raises ConfigurationError; a bad environment value is warned about once and its default is used.
+The standard ``OTEL_*`` variables are read by ``evsys_otel.otlp.config``, which alone knows their rules.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from evsys_otel.errors import ConfigurationError
+
+_logger = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _flag(raw: str) -> bool:
+    lowered = raw.strip().lower()
+    if lowered in {"1", "true", "yes", "on"}:
+        return True
+    if lowered in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("one of true, false")
+
+
+def _positive_int(raw: str) -> int:
+    value = int(raw)
+    if value <= 0:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def _seconds(raw: str) -> float:
+    value = float(raw)
+    if not 0 <= value < float("inf"):
+        raise ValueError("a number of seconds, 0 or more")
+    return value
+
+
+def _words(raw: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        lowered = raw.strip().lower()
+        if lowered not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return lowered
+
+    return parse
+
+
+def _setting(env: str, default: Any, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"env": env, "parse": parse, "doc": doc})
+
+
+DEFAULT_SECRET_WORDS = (
+    "apikey", "api_key", "auth", "authorization", "bearer", "credential", "credentials", "passphrase", "passwd",
+    "password", "private_key", "pwd", "secret", "secrets", "token",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of the package, resolved; build one with :func:`resolve_settings`."""
+
+    mode: str = _setting(
+        "EVSYS_OTEL_MODE", "process", _choice("process", "journal", "disabled"),
+        "`process` starts the shipper, `journal` only records and leaves the rest to `evsys-otel sync`, "
+        "`disabled` turns everything off.",
+    )
+    dir: str = _setting(
+        "EVSYS_OTEL_DIR", ".evsys", _text, "Folder of the journals and, by default, of the local store."
+    )
+    store: str | None = _setting(
+        "EVSYS_OTEL_STORE", None, _text,
+        "URL of the store (`sqlite:///path` or `postgresql://...`); `none` writes no local store. "
+        "Default: `evsys.db` in the folder above.",
+        secret=True,
+    )
+    project_id: str | None = _setting(
+        "EVSYS_PROJECT_ID", None, _text, "Project that experiments belong to when none is given."
+    )
+    experiment: str | None = _setting(
+        "EVSYS_OTEL_EXPERIMENT", None, _text,
+        "Handle of an experiment that this process joins in place of starting its own.",
+    )
+    otlp_endpoint: str | None = _setting(
+        "EVSYS_OTEL_OTLP_ENDPOINT", None, _text,
+        "OTLP endpoint that signals are sent to besides the store, in place of the standard `OTEL_EXPORTER_OTLP_*` "
+        "endpoint variables.",
+    )
+    otlp_protocol: str | None = _setting(
+        "EVSYS_OTEL_OTLP_PROTOCOL", None, _choice("grpc", "http/protobuf"),
+        "`grpc` or `http/protobuf`, in place of the standard's protocol variables.",
+    )
+    otlp_headers: str | None = _setting(
+        "EVSYS_OTEL_OTLP_HEADERS", None, _text,
+        "Headers of OTLP requests, `key=value,key=value`, in place of the standard's; never journalled.",
+        secret=True,
+    )
+    otlp_predictions: bool = _setting(
+        "EVSYS_OTEL_OTLP_PREDICTIONS", True, _flag,
+        "Whether prediction texts are sent over OTLP; the local store has them in any case.",
+    )
+    otlp_max_request_bytes: int = _setting(
+        "EVSYS_OTEL_OTLP_MAX_REQUEST_BYTES", MIB, _positive_int, "Largest OTLP request that holds several records."
+    )
+    otlp_max_record_bytes: int = _setting(
+        "EVSYS_OTEL_OTLP_MAX_RECORD_BYTES", 3 * MIB, _positive_int,
+        "Largest single record sent over OTLP; a larger one has its texts shortened, marked and counted.",
+    )
+    otlp_max_bytes_per_second: int = _setting(
+        "EVSYS_OTEL_OTLP_MAX_BYTES_PER_SECOND", 8 * MIB, _positive_int,
+        "Pace of a backlog over OTLP: a collector merges faster bursts past its next hop's limit and drops them.",
+    )
+    journal_max_waiting_bytes: int = _setting(
+        "EVSYS_OTEL_JOURNAL_MAX_WAITING_BYTES", 8 * 1024 * MIB, _positive_int,
+        "Bytes that may wait for delivery in one journal before new step values are refused and counted.",
+    )
+    journal_keep_days: float = _setting(
+        "EVSYS_OTEL_JOURNAL_KEEP_DAYS", 7.0, _seconds, "Days that a shipped journal is kept for `sync --again`."
+    )
+    journal_keep_bytes: int = _setting(
+        "EVSYS_OTEL_JOURNAL_KEEP_BYTES", 2 * 1024 * MIB, _positive_int,
+        "Bytes of shipped journals that are kept; the oldest are removed first.",
+    )
+    exit_timeout_seconds: float | None = _setting(
+        "EVSYS_OTEL_EXIT_TIMEOUT", None, _seconds,
+        "Seconds that the process waits at its exit for the drain. Default: 10; 30 where the machine ends with the "
+        "process (PID 1, SLURM, Kubernetes).",
+    )
+    heartbeat_seconds: float = _setting(
+        "EVSYS_OTEL_HEARTBEAT", 30.0, _seconds, "Seconds between two heartbeats of a running run; 0 sends none."
+    )
+    config_max_bytes: int = _setting(
+        "EVSYS_OTEL_CONFIG_MAX_BYTES", 256 * 1024, _positive_int,
+        "Largest stored config of a run; long lists of rows are replaced by their count first.",
+    )
+    secret_words: tuple[str, ...] = _setting(
+        "EVSYS_OTEL_SECRET_WORDS", DEFAULT_SECRET_WORDS, _words,
+        "Whole words that mark a key of a config or an option of a command as secret; its value is replaced.",
+    )
+    secret_exceptions: tuple[str, ...] = _setting(
+        "EVSYS_OTEL_SECRET_EXCEPTIONS", (), _words, "Keys that are kept although they hold such a word."
+    )
+    silent_ranks: str = _setting(
+        "EVSYS_OTEL_SILENT_RANKS", "torch", _choice("torch", "all", "none"),
+        "Which ranks other than 0 stay silent: those of `RANK` with `WORLD_SIZE` (`torch`), those of SLURM and MPI "
+        "too (`all`), or `none`.",
+    )
+    quiet: bool = _setting("EVSYS_OTEL_QUIET", False, _flag, "Whether the lines on standard error are left out.")
+
+    @property
+    def root(self) -> Path:
+        """Absolute folder of the journals and the default store."""
+        return Path(self.dir).expanduser().absolute()
+
+    @property
+    def journal_root(self) -> Path:
+        """Folder that holds one folder for each journal."""
+        return self.root / "journal"
+
+    @property
+    def store_url(self) -> str | None:
+        """SQLAlchemy URL of the store, None when there is to be none."""
+        if self.store is None:
+            return f"sqlite:///{self.root / 'evsys.db'}"
+        return None if self.store.strip().lower() in {"none", ""} else self.store
+
+
+_warned: set[tuple[str, str]] = set()
+
+
+def resolve_settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+    """Return the settings that arguments, then the environment, then the defaults give; None arguments are not given.
+
+    Raises:
+        ConfigurationError: an argument is unknown or cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    known = {f.name: f for f in fields(Settings)}
+    for name in arguments:
+        if name not in known:
+            raise ConfigurationError(f"{name!r} is not a setting; the settings are {', '.join(sorted(known))}.")
+    values: dict[str, Any] = {}
+    for name, spec in known.items():
+        if arguments.get(name) is not None:
+            values[name] = _from_argument(name, spec.metadata["parse"], arguments[name])
+        elif env.get(spec.metadata["env"], "").strip():
+            _take_from_environment(values, name, spec.metadata["env"], spec.metadata["parse"], env)
+    return Settings(**values)
+
+
+def _from_argument(name: str, parse: Callable[[str], Any], value: Any) -> Any:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        value = ",".join(map(str, value))
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{name}={value!r} cannot be used; give {error}.") from None
+
+
+def _take_from_environment(
+    values: dict[str, Any], name: str, variable: str, parse: Callable[[str], Any], env: Mapping[str, str]
+) -> None:
+    try:
+        values[name] = parse(env[variable])
+    except ValueError as error:
+        if (variable, env[variable]) not in _warned:
+            _warned.add((variable, env[variable]))
+            _logger.warning("%s cannot be used and its default is taken; set it to %s", variable, error)
+
+
+def settings_to_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that make another process resolve the same settings (credentials included: no file)."""
+    out: dict[str, str] = {}
+    for spec in fields(Settings):
+        value = getattr(settings, spec.name)
+        if value is None or value == spec.default:
+            continue
+        out[spec.metadata["env"]] = ",".join(value) if isinstance(value, tuple) else _to_text(value)
+    return out
+
+
+def _to_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
