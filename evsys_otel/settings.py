@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from evsys_otel.errors import ConfigurationError
 _logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
+
+_AMOUNT = re.compile(r"\d+(\.\d*)?")
 
 
 def _text(raw: str) -> str:
@@ -34,17 +37,15 @@ def _flag(raw: str) -> bool:
 
 
 def _positive_int(raw: str) -> int:
-    value = int(raw)
-    if value <= 0:
+    if not (raw.strip().isdecimal() and int(raw) > 0):
         raise ValueError("a whole number above 0")
-    return value
+    return int(raw)
 
 
-def _seconds(raw: str) -> float:
-    value = float(raw)
-    if not 0 <= value < float("inf"):
-        raise ValueError("a number of seconds, 0 or more")
-    return value
+def _amount(raw: str) -> float:
+    if not _AMOUNT.fullmatch(raw.strip()):
+        raise ValueError("a number, 0 or more")
+    return float(raw)
 
 
 def _words(raw: str) -> tuple[str, ...]:
@@ -130,19 +131,19 @@ class Settings:
         "Bytes that may wait for delivery in one journal before new step values are refused and counted.",
     )
     journal_keep_days: float = _setting(
-        "EVSYS_OTEL_JOURNAL_KEEP_DAYS", 7.0, _seconds, "Days that a shipped journal is kept for `sync --again`."
+        "EVSYS_OTEL_JOURNAL_KEEP_DAYS", 7.0, _amount, "Days that a shipped journal is kept for `sync --again`."
     )
     journal_keep_bytes: int = _setting(
         "EVSYS_OTEL_JOURNAL_KEEP_BYTES", 2 * 1024 * MIB, _positive_int,
         "Bytes of shipped journals that are kept; the oldest are removed first.",
     )
     exit_timeout_seconds: float | None = _setting(
-        "EVSYS_OTEL_EXIT_TIMEOUT", None, _seconds,
+        "EVSYS_OTEL_EXIT_TIMEOUT", None, _amount,
         "Seconds that the process waits at its exit for the drain. Default: 10; 30 where the machine ends with the "
         "process (PID 1, SLURM, Kubernetes).",
     )
     heartbeat_seconds: float = _setting(
-        "EVSYS_OTEL_HEARTBEAT", 30.0, _seconds, "Seconds between two heartbeats of a running run; 0 sends none."
+        "EVSYS_OTEL_HEARTBEAT", 30.0, _amount, "Seconds between two heartbeats of a running run; 0 sends none."
     )
     config_max_bytes: int = _setting(
         "EVSYS_OTEL_CONFIG_MAX_BYTES", 256 * 1024, _positive_int,
@@ -197,28 +198,28 @@ def resolve_settings(environ: Mapping[str, str] | None = None, **arguments: Any)
     values: dict[str, Any] = {}
     for name, spec in known.items():
         if arguments.get(name) is not None:
-            values[name] = _from_argument(name, spec.metadata["parse"], arguments[name])
+            values[name] = _from_argument(spec, arguments[name])
         elif env.get(spec.metadata["env"], "").strip():
-            _take_from_environment(values, name, spec.metadata["env"], spec.metadata["parse"], env)
+            _take_from_environment(values, spec, env)
     return Settings(**values)
 
 
-def _from_argument(name: str, parse: Callable[[str], Any], value: Any) -> Any:
+def _from_argument(spec: Field[Any], value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         value = ",".join(map(str, value))
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     try:
-        return parse(str(value))
+        return spec.metadata["parse"](str(value))
     except ValueError as error:
-        raise ConfigurationError(f"{name}={value!r} cannot be used; give {error}.") from None
+        shown = "..." if spec.repr is False else repr(value)
+        raise ConfigurationError(f"{spec.name}={shown} cannot be used; give {error}.") from None
 
 
-def _take_from_environment(
-    values: dict[str, Any], name: str, variable: str, parse: Callable[[str], Any], env: Mapping[str, str]
-) -> None:
+def _take_from_environment(values: dict[str, Any], spec: Field[Any], env: Mapping[str, str]) -> None:
+    variable = spec.metadata["env"]
     try:
-        values[name] = parse(env[variable])
+        values[spec.name] = spec.metadata["parse"](env[variable])
     except ValueError as error:
         if (variable, env[variable]) not in _warned:
             _warned.add((variable, env[variable]))
