@@ -1,0 +1,1 @@
+"""Measures what the README says: the cost to a training loop beside its peers, the shipper's rates, memory."""
