@@ -1,0 +1,135 @@
+"""A store's URL or the settings in; the open store out, with ids, prefixes and names resolved to records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evsys_otel.errors import ConfigurationError, NotFoundError, StoreError
+from evsys_otel.settings import Settings, resolve_settings
+
+if TYPE_CHECKING:
+    from evsys_otel.store import Store
+
+Kind = Literal["experiment", "group", "run"]
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A record that an argument named."""
+
+    kind: Kind
+    id: str
+    name: str
+    record: dict[str, Any]
+
+
+class Place:
+    """An open store with the settings that led to it."""
+
+    def __init__(self, store: Store, settings: Settings, label: str) -> None:
+        self.store = store
+        self.settings = settings
+        self.label = label
+
+    def find(self, identifier: str, *, unique: bool = False) -> Target:
+        """Return the record with this id, unique prefix of one, or name.
+
+        Of several records with the name the newest is taken, which is said on standard error.
+
+        Raises:
+            NotFoundError: there is none.
+            StoreError: a prefix or, with ``unique``, a name has several.
+        """
+        try:
+            kind, found = self.store.find_id(identifier)
+        except NotFoundError:
+            return self._find_name(identifier, unique=unique)
+        return self.load(kind, found)
+
+    def load(self, kind: str, identifier: str) -> Target:
+        """Return the record of an id; raises NotFoundError when it was removed meanwhile."""
+        record = self._record(kind, identifier)
+        if record is None:
+            raise NotFoundError(f"The {kind} {identifier} is no longer in {self.label}.")
+        return Target(kind, identifier, record["name"] or "", record)  # type: ignore[arg-type]
+
+    def runs_of(self, target: Target) -> list[dict[str, Any]]:
+        """Return the runs of an experiment or a group, or the run itself, the oldest first."""
+        if target.kind == "run":
+            return [target.record]
+        if target.kind == "group":
+            return self.store.list_runs(group_id=target.id)
+        return self.store.list_runs(experiment_id=target.id)
+
+    def _record(self, kind: str, identifier: str) -> dict[str, Any] | None:
+        if kind == "experiment":
+            return self.store.get_experiment(identifier)
+        if kind == "run":
+            return self.store.get_run(identifier)
+        return next((group for group in self._groups() if group["id"] == identifier), None)
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        for experiment in self.store.list_experiments():
+            yield from self.store.list_groups(experiment["id"])
+
+    def _find_name(self, name: str, *, unique: bool) -> Target:
+        for kind, records in self._by_kind():
+            named = [record for record in records if record["name"] == name]
+            if not named:
+                continue
+            if len(named) > 1 and unique:
+                ids = ", ".join(sorted(record["id"] for record in named)[:8])
+                raise StoreError(f"{len(named)} {kind}s are named {name!r}; give the beginning of an id: {ids}.")
+            newest = max(named, key=started)
+            if len(named) > 1:
+                print(f"{len(named)} {kind}s are named {name!r}; this is the newest, {newest['id']}.", file=sys.stderr)
+            return Target(kind, newest["id"], name, newest)
+        raise NotFoundError(f"Nothing in {self.label} has the id or name {name!r}; `evsys-otel ls` lists what there is.")
+
+    def _by_kind(self) -> Iterator[tuple[Kind, list[dict[str, Any]]]]:
+        yield "run", self.store.list_runs()
+        yield "experiment", self.store.list_experiments()
+        yield "group", list(self._groups())
+
+
+def started(record: dict[str, Any]) -> int:
+    """Return when a record began, in nanoseconds, 0 when it is not known."""
+    return record.get("started_at_unix_nano") or record.get("created_at_unix_nano") or 0
+
+
+@contextmanager
+def reading(url: str | None) -> Iterator[Place]:
+    """Open the store for looking; one that nobody has written yet reads as empty and is not created.
+
+    Raises:
+        ConfigurationError: the URL cannot be used, or the settings say that there is no store.
+        StoreError: the store cannot be opened.
+    """
+    from evsys_otel.store import open_store
+
+    settings = resolve_settings(store=url)
+    wanted = settings.store_url
+    if wanted is None:
+        raise ConfigurationError("There is no store, since EVSYS_OTEL_STORE is `none`; name one with --store URL.")
+    with open_store("sqlite://" if is_missing(wanted) else wanted) as store:
+        label = store_label(store.url_without_password if not is_missing(wanted) else wanted)
+        yield Place(store, settings, label)
+
+
+def is_missing(url: str) -> bool:
+    """Return whether the URL names a SQLite file that does not exist."""
+    return url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE).split("?")[0]).exists()
+
+
+def store_label(url: str) -> str:
+    """Return a store's URL as people say it: a file's path, relative where that is shorter."""
+    if not url.startswith(_SQLITE):
+        return url
+    path = Path(url.removeprefix(_SQLITE))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

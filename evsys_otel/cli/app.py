@@ -1,0 +1,203 @@
+"""Every command of `evsys-otel`: parse, call, print. What they do is in the modules that they import when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from evsys_otel.cli.options import AsJson, Identifier, Identifiers, OptionalIdentifier, OutputFile, StoreUrl
+from evsys_otel.cli.output import Output
+
+app = typer.Typer(
+    name="evsys-otel",
+    help="Experiment tracking that is OpenTelemetry: look at the store, ship what is left, find what is wrong.",
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+LOOK, MOVE, CARE = "Look", "Take out", "Keep well"
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Experiment tracking that is OpenTelemetry: look at the store, ship what is left, find what is wrong."""
+    if version:
+        from evsys_otel._version import __version__
+
+        Output(as_json=as_json).show_line({"version": __version__}, f"evsys-otel {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+    else:
+        context.obj = as_json
+        return
+    raise typer.Exit
+
+
+@app.command(rich_help_panel=LOOK)
+def ls(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Experiments to list, the newest.")] = 20,
+    short: Annotated[bool, typer.Option("--short", "-s", help="Leave out the runs.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """List experiments and runs: status, completeness, best scores, and what waits to be shipped."""
+    from evsys_otel.cli import listing, listing_view
+    from evsys_otel.cli.access import reading
+
+    with reading(store) as place:
+        found = listing.gather(place, limit=limit)
+    Output(as_json=as_json).show(found, lambda console: listing_view.render(found, console, short=short))
+
+
+@app.command(rich_help_panel=LOOK)
+def show(
+    identifier: Identifier,
+    handle: Annotated[bool, typer.Option("--handle", help="Print only the handle that continues it elsewhere.")] = False,
+    metric: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--metric", "-m", metavar="NAME", help="Metric to draw; may be repeated. Default: the first few."),
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Draw values on a logarithmic axis.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Show a run (config, completeness, curves, evals, checkpoints), a group or an experiment."""
+    from evsys_otel.cli import details, details_view
+    from evsys_otel.cli.access import reading
+
+    out = Output(as_json=as_json)
+    with reading(store) as place:
+        target = place.find(identifier)
+        if handle:
+            text = details.handle_of(place, target)
+            out.show_line({"id": target.id, "handle": text}, text)
+            return
+        found = details.gather(place, target, metrics=metric)
+    out.show(found, lambda console: details_view.render(found, console, log=log))
+
+
+@app.command(rich_help_panel=LOOK)
+def compare(identifiers: Identifiers, as_json: AsJson = False, store: StoreUrl = None) -> None:
+    """Compare runs, groups or experiments: configs where they differ, final metrics, deviation over a group's seeds."""
+    from evsys_otel.cli import compare as comparing
+    from evsys_otel.cli import compare_view, details
+    from evsys_otel.cli.access import reading
+
+    with reading(store) as place:
+        columns = details.comparison_columns(place, [place.find(identifier) for identifier in identifiers])
+    found = comparing.compare(columns)
+    Output(as_json=as_json).show(found, lambda console: compare_view.render(found, console))
+
+
+@app.command(rich_help_panel=LOOK)
+def watch(
+    identifier: OptionalIdentifier = None,
+    interval: Annotated[float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Time between looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Watch a run or an experiment live, until it has ended."""
+    from evsys_otel.cli import watching
+    from evsys_otel.cli.access import reading
+
+    with reading(store) as place:
+        watching.watch(place, identifier, Output(as_json=as_json), interval_seconds=interval, once=once)
+
+
+@app.command(rich_help_panel=MOVE)
+def export(
+    identifier: Identifier,
+    format: Annotated[str, typer.Option("--format", "-f", metavar="csv|jsonl|parquet", help="Format.")] = "csv",
+    what: Annotated[
+        str, typer.Option("--what", "-w", metavar="metrics|predictions|evals|checkpoints", help="Rows to export.")
+    ] = "metrics",
+    output: OutputFile = None,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Export a run's, group's or experiment's rows as CSV, JSON Lines or Parquet."""
+    from evsys_otel.cli import exporting
+    from evsys_otel.cli.access import reading
+
+    job = exporting.plan(format=format, what=what, output=output, as_json=as_json)
+    with reading(store) as place:
+        rows = exporting.rows_of(place, place.find(identifier), what)
+        done = exporting.export(rows, job)
+    if output is not None:
+        Output(as_json=as_json).show_line(done, f"{done['rows']:,} rows written to {output}")
+
+
+@app.command(rich_help_panel=MOVE)
+def rm(
+    identifier: Identifier,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Remove a run, group or experiment from the store; what arrives of it again stays removed."""
+    from evsys_otel.cli import removing
+    from evsys_otel.cli.access import reading
+
+    with reading(store) as place:
+        target = place.find(identifier, unique=True)
+        if not yes and not removing.confirmed(place, target, as_json=as_json):
+            Output(as_json=as_json).show_line({"removed": False, "id": target.id}, "Nothing was removed.")
+            return
+        counts = place.store.remove(target.id)
+    removed = {"removed": True, "kind": target.kind, "id": target.id, "name": target.name, "counts": counts}
+    Output(as_json=as_json).show_line(removed, removing.describe(removed))
+
+
+@app.command(rich_help_panel=CARE)
+def sync(
+    directory: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="[DIR]", help="Folder with journals. Default: the configured one.", show_default=False),
+    ] = None,
+    again: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--again", metavar="RUN", help="Send this run once more, from the journals that are kept."),
+    ] = None,
+    to: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--to", metavar="store|otlp", help="Ship to this destination alone."),
+    ] = None,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Ship what processes left behind; safe to repeat, and to run beside a training."""
+    from evsys_otel.cli import syncing
+
+    done = syncing.sync(directory, again=again, to=to, store_url=store, as_json=as_json)
+    Output(as_json=as_json).show(done, lambda console: syncing.render(done))
+
+
+@app.command(rich_help_panel=CARE)
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Look only: send no marked run.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Say what is configured, reachable, waiting or parked, and the mend; then send a marked run and read it back."""
+    from evsys_otel.cli import doctor_view
+
+    report = doctor_view.examine(store, quick=quick, as_json=as_json)
+    if report["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=CARE)
+def demo(as_json: AsJson = False, store: StoreUrl = None) -> None:
+    """Train a small sweep on handwritten digits, then list it and show its best run."""
+    from evsys_otel.cli import demonstrating
+
+    demonstrating.run(Output(as_json=as_json), store)

@@ -1,0 +1,29 @@
+"""The options and arguments that several commands share, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, errors too, and nothing else.")]
+StoreUrl = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads the annotation at run time, on 3.10 too)
+    typer.Option("--store", metavar="URL", help="Store to use in place of the configured one."),
+]
+Identifier = Annotated[
+    str, typer.Argument(metavar="ID", help="Beginning of an id, or a name; of equal names the newest.", show_default=False)
+]
+OptionalIdentifier = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Argument(metavar="[ID]", help="Beginning of an id, or a name. Default: the newest that runs.", show_default=False),
+]
+Identifiers = Annotated[
+    list[str],
+    typer.Argument(metavar="ID ID...", help="Runs, groups or experiments: beginnings of ids, or names.", show_default=False),
+]
+OutputFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: standard output.", dir_okay=False),
+]
