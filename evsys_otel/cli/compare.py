@@ -113,8 +113,11 @@ def final_metrics(columns: Sequence[Column]) -> list[MetricRow]:
 def summarise(values: Iterable[float], runs: int) -> Summary:
     """Return the mean and the sample standard deviation of the finite values; NaN never wins."""
     finite = [value for value in values if math.isfinite(value)]
-    mean = statistics.fmean(finite) if finite else math.nan
-    deviation = statistics.stdev(finite) if len(finite) > 1 else None
+    try:
+        mean = statistics.fmean(finite) if finite else math.nan
+        deviation = statistics.stdev(finite) if len(finite) > 1 else None
+    except OverflowError:  # Beyond the range of floats there is no mean to speak of.
+        return Summary(math.inf, None, len(finite), runs)
     return Summary(mean, deviation, len(finite), runs)
 
 

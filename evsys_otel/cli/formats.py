@@ -49,7 +49,7 @@ def format_duration(seconds: float) -> str:
     seconds = max(seconds, 0.0)
     for limit, size, unit in _AGES:
         if seconds < limit:
-            return f"{seconds / size:.0f} {unit}" if size > 1 or seconds >= 10 else f"{seconds:.1f} {unit}"
+            return f"{seconds // size:.0f} {unit}" if seconds >= 10 else f"{seconds:.1f} {unit}"
     raise AssertionError(seconds)
 
 

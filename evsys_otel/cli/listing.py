@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from evsys_otel.cli.access import Place, started
-from evsys_otel.cli.waiting import waiting_journals
+from evsys_otel.doctor.waiting import waiting_journals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from evsys_otel.cli.waiting import WaitingSummary
+    from evsys_otel.doctor.waiting import WaitingSummary
 
 RUNS_OF_AN_EXPERIMENT = 12
 """Runs listed beneath an experiment; `show` lists the others."""

@@ -1,0 +1,34 @@
+"""A target to remove in, a question to the person out, and afterwards what was removed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from evsys_otel.cli.formats import format_count, short_id
+from evsys_otel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from evsys_otel.cli.access import Place, Target
+
+
+def confirmed(place: Place, target: Target, *, as_json: bool) -> bool:
+    """Ask on standard error and return the answer.
+
+    Raises:
+        ConfigurationError: nobody is there to be asked.
+    """
+    if as_json or not sys.stdin.isatty():
+        raise ConfigurationError(f"Removing {target.kind} {target.name!r} needs a yes; give --yes.")
+    import typer
+
+    runs = place.runs_of(target)
+    extent = f" with {format_count(len(runs), 'run')}" if target.kind != "run" else ""
+    question = f"Remove {target.kind} {target.name!r} ({short_id(target.id)}){extent} from {place.label}?"
+    return typer.confirm(question, err=True)
+
+
+def describe(removed: dict[str, Any]) -> str:
+    """Return one line that says what is gone."""
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in removed["counts"].items() if count)
+    return f"Removed {removed['kind']} {removed['name']!r} ({short_id(removed['id'])}){': ' + counts if counts else ''}."

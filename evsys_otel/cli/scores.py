@@ -1,0 +1,66 @@
+"""A run's evals, or the names of its metrics, in; the one score that a list shows, and the metrics worth drawing, out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_LOWER_IS_BETTER = frozenset({"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "wer", "cer", "regret"})
+_TELLING = ("loss", "accuracy", "acc", "reward", "score", "f1", "perplexity")
+_BOOKKEEPING = frozenset({"progress", "time", "optim", "lr", "epoch", "step"})
+CHARTS = 4
+"""Charts that `show` draws unless it is told which."""
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a metric's name, in lower case."""
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+
+
+def lower_is_better(name: str) -> bool:
+    """Return whether a metric of this name is the better the smaller it is."""
+    return not _LOWER_IS_BETTER.isdisjoint(words_of(name))
+
+
+def run_score(evals: Sequence[Mapping[str, Any]]) -> tuple[str, float] | None:
+    """Return the name and value of the most telling metric of a run's last eval, None where it has no finite one."""
+    for record in reversed(evals):
+        metrics = {name: value for name, value in (record["metrics"] or {}).items() if _is_finite(value)}
+        if metrics:
+            # Accuracy before loss: of an eval people quote what is to be high.
+            name = min(metrics, key=lambda name: (lower_is_better(name), _rank(name)))
+            return name, float(metrics[name])
+    return None
+
+
+def best_score(scores: Iterable[tuple[str, float] | None]) -> tuple[str, float] | None:
+    """Return the best of runs' scores where all of them are of one metric."""
+    found = [score for score in scores if score is not None]
+    if len({name for name, _ in found}) != 1:
+        return None
+    choose = min if lower_is_better(found[0][0]) else max
+    return choose(found, key=lambda score: score[1])
+
+
+def metrics_to_draw(keys: Iterable[tuple[str, str]], limit: int = CHARTS) -> list[str]:
+    """Return the names to draw of (split, name) pairs: those in several splits first, then the telling ones."""
+    splits: dict[str, set[str]] = {}
+    for split, name in keys:
+        splits.setdefault(name, set()).add(split)
+    order = sorted(splits, key=lambda name: (_is_bookkeeping(name), -len(splits[name]), _rank(name), name))
+    return order[:limit]
+
+
+def _rank(name: str) -> int:
+    words = words_of(name)
+    return next((rank for rank, word in enumerate(_TELLING) if word in words), len(_TELLING))
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return not _BOOKKEEPING.isdisjoint(words_of(name))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

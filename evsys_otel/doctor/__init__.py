@@ -1,0 +1,30 @@
+"""The settings in; findings out, one after the other: what is configured, reachable, waiting, parked, and a marked run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from evsys_otel.doctor.check import Check
+from evsys_otel.settings import Settings
+
+__all__ = ["Check", "examine"]
+
+
+def examine(settings: Settings, *, quick: bool = False) -> Iterator[Check]:
+    """Yield every finding in the order in which a person mends them; ``quick`` sends no marked run.
+
+    The store is created where there is none. Each finding comes as soon as it is known; none raises.
+    """
+    from evsys_otel.doctor.configuration import check_settings
+    from evsys_otel.doctor.destinations import check_destinations
+    from evsys_otel.doctor.journals import check_journals
+    from evsys_otel.doctor.storage import check_storage
+
+    yield from check_settings(settings)
+    yield from check_storage(settings)
+    yield from check_destinations(settings)
+    yield from check_journals(settings.journal_root)
+    if not quick:
+        from evsys_otel.doctor.burst import check_path
+
+        yield from check_path(settings)
