@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from evsys_otel import events as e
 from evsys_otel.conventions import CANCELLED, COMPLETED, FAILED, group_id_of
+from evsys_otel.journal import Identity
 
 BEGIN_UNIX_NANO = 1_700_000_000_000_000_000
 KEY_SETS = (["loss"], ["loss", "accuracy"], ["a b", "a_b", "größe/1"], ["reward", "kl", "loss", "entropy"])
@@ -23,15 +24,14 @@ Cell = tuple[str, str, str, int]
 """Identity of a step value: run, split, name, step."""
 
 
-def make_identity(**facts: Any) -> Any:
+def make_identity(**facts: Any) -> Identity:
     """Return the identity of a journal of a made-up process."""
     known: dict[str, Any] = {
         "journal_id": "20231114T221320-4711-0a1b2c3d", "created_unix_nano": BEGIN_UNIX_NANO, "host": "node-1",
         "boot_id": "b", "pid_namespace": "n", "pid": 4711, "process_start": "1", "python": "3.11",
         "command": ["train.py", "--token", "<redacted>"], "cwd": "/work", "user": "u", "version": "0.1.0",
-        "store_url": None, "otlp": False, "resource": {},
     }  # fmt: skip
-    return SimpleNamespace(**{**known, **facts})
+    return Identity(**{**known, **facts})
 
 
 @dataclass
@@ -42,7 +42,7 @@ class EventSequence:
     lost ones included; ``others`` those of evals, predictions and checkpoints. ``ended`` are the attempts with an end.
     """
 
-    identity: Any = field(default_factory=make_identity)
+    identity: Identity = field(default_factory=make_identity)
     events: list[e.Event] = field(default_factory=list)
     losses: list[e.Lost] = field(default_factory=list)
     values: dict[Cell, tuple[int, int, bytes]] = field(default_factory=dict)
@@ -148,12 +148,12 @@ class _Program:
         self.told.attempts.add((run.id, run.attempt))
         span_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{run.id}{run.attempt}").hex[:16] if run.attempt > 1 else None
         config = None if op.choice % 4 == 0 else msgspec.json.encode({"lr": op.step, "text": op.text}).decode()
-        self.add(
-            e.RunStarted(
-                self.tick(), run.number, run.experiment, run.id, run.name, run.group, seed=op.choice if op.which % 2 else None,
-                recipe="sft" if op.which % 3 else None, config=config, attempt=run.attempt, span_id=span_id,
-            )  # fmt: skip
+        event = e.RunStarted(
+            self.tick(), run.number, run.experiment, run.id, run.name, run.group,
+            seed=op.choice if op.which % 2 else None, recipe="sft" if op.which % 3 else None, config=config,
+            attempt=run.attempt, span_id=span_id,
         )  # fmt: skip
+        self.add(event)
 
     def a_run(self, op: _Op) -> _Run:
         there = [run for run in self.runs if run.is_open]
@@ -213,14 +213,13 @@ class _Program:
         ordinal, begin, time = self.number_of(run, "eval"), self.time, self.tick()
         if op.lost:
             return self.lose("eval", run, None, ordinal + 1, 1)
-        return self.add(
-            e.EvalLogged(
-                time, run.number, ordinal, self.new_id(), op.text or "digits-test", '{"accuracy":0.5,"loss":"NaN"}',
-                benchmark_id="b-1" if op.choice % 2 else None, step=op.step if op.choice % 3 else None,
-                breakdowns='{"by":{"x":1}}' if op.choice % 2 else None, tags=["test"][: op.choice % 2],
-                start_time_unix_nano=begin if op.which % 2 else None,
-            )  # fmt: skip
-        )
+        event = e.EvalLogged(
+            time, run.number, ordinal, self.new_id(), op.text or "digits-test", '{"accuracy":0.5,"loss":"NaN"}',
+            benchmark_id="b-1" if op.choice % 2 else None, step=op.step if op.choice % 3 else None,
+            breakdowns='{"by":{"x":1}}' if op.choice % 2 else None, tags=["test"][: op.choice % 2],
+            start_time_unix_nano=begin if op.which % 2 else None,
+        )  # fmt: skip
+        return self.add(event)
 
     def do_predictions(self, op: _Op) -> None:
         run, count = self.a_run(op), 1 + op.choice % 3
@@ -231,9 +230,9 @@ class _Program:
             e.PredictionRow(
                 f"task-{op.which % 2}", index, op.text, (op.text or "") * 3, None, op.numbers[0], op.numbers[-1],
                 '{"group_idx":1}' if op.choice % 2 else None,
-            )  # fmt: skip
+            )
             for index in range(count)
-        ]
+        ]  # fmt: skip
         evals = [event.id for event in self.told.events if isinstance(event, e.EvalLogged)]
         eval_id = evals[op.which % len(evals)] if evals and op.choice % 2 else None
         kind, step = ("eval", "train")[op.choice % 2], op.step if op.which % 2 else None
@@ -245,8 +244,8 @@ class _Program:
         if op.lost:
             return self.lose("checkpoint", run, None, ordinal + 1, 1)
         uri, step = f"file:///ckpt/{op.text or 'last'}", op.step if op.choice % 3 else None
-        label, is_final = op.text, bool(op.choice % 2)
-        return self.add(e.CheckpointLogged(time, run.number, ordinal, uri, step, label, is_final, "base" if is_final else None))
+        is_final, base = bool(op.choice % 2), "base" if op.choice % 2 else None
+        return self.add(e.CheckpointLogged(time, run.number, ordinal, uri, step, op.text, is_final, base))
 
     def do_end_run(self, op: _Op) -> None:
         self.end_run(self.a_run(op), op)
@@ -291,7 +290,7 @@ class _Program:
 
 _KINDS = (
     ["step"] * 12 + ["predictions", "eval", "checkpoint"] * 2
-    + ["experiment", "group", "run", "run", "resume", "update", "end_run", "end_group", "end_experiment"]
+    + ["experiment", "group", "run", "run", "resume", "resume", "update", "end_run", "end_group", "end_experiment"]
 )  # fmt: skip
 _TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 _OPS = st.builds(
@@ -312,10 +311,11 @@ def event_sequences(max_size: int = 40) -> st.SearchStrategy[EventSequence]:
     Several experiments, groups, runs and attempts, joined experiments, repeated and extreme steps, NaN, infinities and
     -0.0, appends that failed (gaps in the ordinals, told as losses) and what is left open at the end.
     """
-    return st.lists(_OPS, max_size=max_size).map(lambda ops: _Program().play(ops))
+    ops = st.lists(_OPS, max_size=max_size) | st.lists(_OPS, min_size=max_size // 2, max_size=max_size)
+    return ops.map(lambda played: _Program().play(played))
 
 
 def batches(events: list[e.Event], cuts: list[int]) -> list[list[e.Event]]:
     """Return the events cut into batches at these positions, taken modulo their number."""
     places = sorted({0, len(events), *(cut % (len(events) + 1) for cut in cuts)})
-    return [events[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [events[begin:end] for begin, end in pairwise(places)]

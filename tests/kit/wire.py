@@ -82,8 +82,8 @@ def _split_metrics(request: ExportMetricsServiceRequest) -> Iterator[ExportMetri
             for metric in of_scope.metrics:
                 for point in metric.gauge.data_points:
                     part = ExportMetricsServiceRequest()
-                    target = part.resource_metrics.add(resource=of_resource.resource).scope_metrics.add(scope=of_scope.scope)
-                    target.metrics.add(name=metric.name).gauge.data_points.append(point)
+                    target = part.resource_metrics.add(resource=of_resource.resource)
+                    target.scope_metrics.add(scope=of_scope.scope).metrics.add(name=metric.name).gauge.data_points.append(point)
                     yield part
 
 
