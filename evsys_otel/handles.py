@@ -81,7 +81,7 @@ def _check(handle: ExperimentHandle | RunHandle) -> None:
         _check(handle.experiment)
         if handle.group_id is not None:
             uuid.UUID(handle.group_id)
-        numbers += [handle.attempt - 1, *(abs(step) for step in handle.last_steps.values())]
+        numbers += [handle.attempt - 1, *(step if step >= 0 else ~step for step in handle.last_steps.values())]
     if not all(0 <= number <= _INT64_MAX for number in numbers):
         raise ValueError("a number is out of range")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
-from evsys_otel.normalize import redact_uri
+from evsys_otel.normalize import redact, redact_uri
 from evsys_otel.settings import Settings
 
 _SIGNALS = ("TRACES", "METRICS", "LOGS")
@@ -31,6 +32,20 @@ def otlp_endpoints(settings: Settings, environ: Mapping[str, str] | None = None)
         if endpoint:
             found[redact_uri(endpoint)] = None
     return list(found)
+
+
+def resource_attributes(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` say, values under secret names replaced.
+
+    They are journalled, so that ``sync`` from another shell makes the same resource.
+    """
+    env = os.environ if environ is None else environ
+    pairs = (pair.partition("=") for pair in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    found = {unquote(name.strip()): unquote(value.strip()) for name, equals, value in pairs if equals and name.strip()}
+    if env.get("OTEL_SERVICE_NAME", "").strip():
+        found["service.name"] = env["OTEL_SERVICE_NAME"].strip()
+    kept = redact(found, settings.secret_words, settings.secret_exceptions)
+    return {name: str(value) for name, value in kept.items()}
 
 
 def describe_destinations(settings: Settings, endpoints: list[str], *, exporters: int = 0) -> str:

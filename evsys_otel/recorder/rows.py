@@ -50,11 +50,7 @@ def in_pieces(predictions: Iterable[Any], place: Place) -> Iterator[Piece]:
     """
     seen: Counter[tuple[Place, str]] = Counter()
     piece: Piece | None = None
-    for prediction in predictions:
-        fields = as_mapping(prediction)
-        if fields is None:
-            say_once(("row", type(prediction)), "a prediction of type %s is no mapping; skipped", type(prediction))
-            continue
+    for fields in _mappings(predictions):
         where = _place_of(fields, place)
         row = _row(fields, where, seen)
         if piece is not None and (piece.place != where or piece.size_bytes >= PIECE_BYTES):
@@ -79,6 +75,22 @@ def as_mapping(value: Any) -> Mapping[Any, Any] | None:
             return dumped if isinstance(dumped, Mapping) else None
     fields = getattr(value, "__dict__", None)
     return fields if isinstance(fields, dict) and not isinstance(value, type) else None
+
+
+def _mappings(predictions: Any) -> Iterator[Mapping[Any, Any]]:
+    """Yield the fields of each prediction; a user's iterator that raises ends the call, what came before is kept."""
+    if isinstance(predictions, Mapping):
+        predictions = [predictions]
+    try:
+        for prediction in predictions:
+            fields = as_mapping(prediction)
+            if fields is not None:
+                yield fields
+                continue
+            kind = type(prediction)
+            say_once(("row", kind), "a prediction of type %s is no mapping; skipped", kind.__name__)
+    except Exception as error:  # noqa: BLE001 (the iterator is the user's)
+        say_once(("rows", type(error)), "predictions cannot be read any further: %r", error)
 
 
 def _place_of(fields: Mapping[Any, Any], place: Place) -> Place:

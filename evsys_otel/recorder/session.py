@@ -13,7 +13,7 @@ from evsys_otel.errors import JournalError
 from evsys_otel.events import JournalClosed
 from evsys_otel.journal import JournalWriter, current_identity
 from evsys_otel.recorder.channel import Channel, NoJournal, Writer
-from evsys_otel.recorder.destinations import describe_destinations, near_path, otlp_endpoints
+from evsys_otel.recorder.destinations import describe_destinations, near_path, otlp_endpoints, resource_attributes
 from evsys_otel.recorder.draining import say_on_stderr, wait_for_drain, wait_until_acknowledged
 from evsys_otel.recorder.leftovers import count_unshipped_runs
 from evsys_otel.recorder.shipping import NoShipping, Shipping, choose_shipping
@@ -132,7 +132,7 @@ def open_session(settings: Settings, exporters: tuple[object, ...], sources: Sou
     """
     settings = replace(settings, dir=str(settings.root))
     endpoints = otlp_endpoints(settings)
-    writer, folder = _open_journal(settings)
+    writer, folder = _open_journal(settings, sources, otlp=bool(endpoints))
     has_destination = settings.store_url is not None or bool(endpoints)
     shipping = choose_shipping(folder, settings, exporters=exporters, has_destination=has_destination)
     words = describe_destinations(settings, endpoints, exporters=len(exporters))
@@ -153,10 +153,11 @@ def silent_session(settings: Settings, sources: Sources) -> Session:
     )
 
 
-def _open_journal(settings: Settings) -> tuple[Writer, Path | None]:
+def _open_journal(settings: Settings, sources: Sources, *, otlp: bool) -> tuple[Writer, Path | None]:
+    identity = current_identity(settings, sources, otlp=otlp, resource=resource_attributes(settings))
     try:
         writer = JournalWriter.create(
-            settings.journal_root, current_identity(settings), max_waiting_bytes=settings.journal_max_waiting_bytes
+            settings.journal_root, identity, max_waiting_bytes=settings.journal_max_waiting_bytes
         )
     except JournalError as error:
         _logger.warning("nothing of this process is recorded, it is only counted: %s", error)
