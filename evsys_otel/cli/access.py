@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from evsys_otel.errors import ConfigurationError, NotFoundError, StoreError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from evsys_otel.store import Store
 
 Kind = Literal["experiment", "group", "run"]
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ class Place:
             if len(named) > 1:
                 print(f"{len(named)} {kind}s are named {name!r}; this is the newest, {newest['id']}.", file=sys.stderr)
             return Target(kind, newest["id"], name, newest)
-        raise NotFoundError(f"Nothing in {self.label} has the id or name {name!r}; `evsys-otel ls` lists what there is.")
+        raise NotFoundError(
+            f"Nothing in {self.label} has the id or name {name!r}; `evsys-otel ls` lists what there is."
+        )
 
     def _by_kind(self) -> Iterator[tuple[Kind, list[dict[str, Any]]]]:
         yield "run", self.store.list_runs()
@@ -112,24 +114,22 @@ def reading(url: str | None) -> Iterator[Place]:
         StoreError: the store cannot be opened.
     """
     from evsys_otel.store import open_store
+    from evsys_otel.store.location import locate
 
     settings = resolve_settings(store=url)
-    wanted = settings.store_url
-    if wanted is None:
+    if settings.store_url is None:
         raise ConfigurationError("There is no store, since EVSYS_OTEL_STORE is `none`; name one with --store URL.")
-    with open_store("sqlite://" if is_missing(wanted) else wanted) as store:
-        label = store_label(store.url_without_password if not is_missing(wanted) else wanted)
-        yield Place(store, settings, label)
+    location = locate(settings.store_url)
+    with ExitStack() as stack:
+        opened = settings.store_url
+        if location.path is not None and not location.path.exists():
+            opened = f"sqlite:///{stack.enter_context(TemporaryDirectory(prefix='evsys-otel-'))}/empty.db"
+        store = stack.enter_context(open_store(opened))
+        yield Place(store, settings, store_label(location.path, location.shown))
 
 
-def is_missing(url: str) -> bool:
-    """Return whether the URL names a SQLite file that does not exist."""
-    return url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE).split("?")[0]).exists()
-
-
-def store_label(url: str) -> str:
-    """Return a store's URL as people say it: a file's path, relative where that is shorter."""
-    if not url.startswith(_SQLITE):
-        return url
-    path = Path(url.removeprefix(_SQLITE))
+def store_label(path: Path | None, shown: str) -> str:
+    """Return where a store is as people say it: a file's path, relative where that is shorter."""
+    if path is None:
+        return shown
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

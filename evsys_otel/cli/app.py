@@ -7,7 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
-from evsys_otel.cli.options import AsJson, Identifier, Identifiers, OptionalIdentifier, OutputFile, StoreUrl
+from evsys_otel.cli.options import (
+    AsJson,
+    Destination,
+    Format,
+    Identifier,
+    Identifiers,
+    OptionalIdentifier,
+    OutputFile,
+    StoreUrl,
+    What,
+)
 from evsys_otel.cli.output import Output
 
 app = typer.Typer(
@@ -36,7 +46,8 @@ def root(
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
     else:
-        context.obj = as_json
+        if as_json:  # Before the command it means what it means after it.
+            context.default_map = {context.invoked_subcommand: {"as_json": True}}
         return
     raise typer.Exit
 
@@ -60,7 +71,9 @@ def ls(
 @app.command(rich_help_panel=LOOK)
 def show(
     identifier: Identifier,
-    handle: Annotated[bool, typer.Option("--handle", help="Print only the handle that continues it elsewhere.")] = False,
+    handle: Annotated[
+        bool, typer.Option("--handle", help="Print only the handle that continues it elsewhere.")
+    ] = False,
     metric: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--metric", "-m", metavar="NAME", help="Metric to draw; may be repeated. Default: the first few."),
@@ -100,7 +113,9 @@ def compare(identifiers: Identifiers, as_json: AsJson = False, store: StoreUrl =
 @app.command(rich_help_panel=LOOK)
 def watch(
     identifier: OptionalIdentifier = None,
-    interval: Annotated[float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Time between looks.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Time between looks.")
+    ] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
     as_json: AsJson = False,
     store: StoreUrl = None,
@@ -116,10 +131,8 @@ def watch(
 @app.command(rich_help_panel=MOVE)
 def export(
     identifier: Identifier,
-    format: Annotated[str, typer.Option("--format", "-f", metavar="csv|jsonl|parquet", help="Format.")] = "csv",
-    what: Annotated[
-        str, typer.Option("--what", "-w", metavar="metrics|predictions|evals|checkpoints", help="Rows to export.")
-    ] = "metrics",
+    format: Annotated[Format, typer.Option("--format", "-f", help="Format.")] = Format.csv,
+    what: Annotated[What, typer.Option("--what", "-w", help="Rows to export.")] = What.metrics,
     output: OutputFile = None,
     as_json: AsJson = False,
     store: StoreUrl = None,
@@ -128,9 +141,9 @@ def export(
     from evsys_otel.cli import exporting
     from evsys_otel.cli.access import reading
 
-    job = exporting.plan(format=format, what=what, output=output, as_json=as_json)
+    job = exporting.plan(format=format.value, what=what.value, output=output, as_json=as_json)
     with reading(store) as place:
-        rows = exporting.rows_of(place, place.find(identifier), what)
+        rows = exporting.rows_of(place, place.find(identifier), job.what)
         done = exporting.export(rows, job)
     if output is not None:
         Output(as_json=as_json).show_line(done, f"{done['rows']:,} rows written to {output}")
@@ -168,8 +181,8 @@ def sync(
         typer.Option("--again", metavar="RUN", help="Send this run once more, from the journals that are kept."),
     ] = None,
     to: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--to", metavar="store|otlp", help="Ship to this destination alone."),
+        Optional[Destination],  # noqa: UP045
+        typer.Option("--to", help="Ship to this destination alone."),
     ] = None,
     as_json: AsJson = False,
     store: StoreUrl = None,
@@ -177,7 +190,7 @@ def sync(
     """Ship what processes left behind; safe to repeat, and to run beside a training."""
     from evsys_otel.cli import syncing
 
-    done = syncing.sync(directory, again=again, to=to, store_url=store, as_json=as_json)
+    done = syncing.sync(directory, again=again, to=to.value if to else None, store_url=store, as_json=as_json)
     Output(as_json=as_json).show(done, lambda console: syncing.render(done))
 
 

@@ -97,7 +97,9 @@ def differing_config(columns: Sequence[Column]) -> list[ConfigRow]:
     """Return the keys whose distinct values are not the same in every column, in order of first appearance."""
     configs = [[flatten(run.config) for run in column.runs] for column in columns]
     keys = dict.fromkeys(key for column in configs for config in column for key in config)
-    rows = [ConfigRow(key, [distinct(config.get(key, ABSENT) for config in column) for column in configs]) for key in keys]
+    rows = [
+        ConfigRow(key, [distinct(config.get(key, ABSENT) for config in column) for column in configs]) for key in keys
+    ]
     return [row for row in rows if any(not _same(row.values[0], other) for other in row.values[1:])]
 
 

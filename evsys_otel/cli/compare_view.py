@@ -68,9 +68,7 @@ def _table(found: Comparison, start: int, stop: int, width: int) -> RenderableTy
                 table.add_row()
             table.add_row(f"[dim]{escape(metric.split)}, last value[/]")
             split_before = metric.split
-        cells = [
-            _cell(cell, found.columns[start + offset]) for offset, cell in enumerate(metric.cells[start:stop])
-        ]
+        cells = [_cell(cell, found.columns[start + offset]) for offset, cell in enumerate(metric.cells[start:stop])]
         table.add_row(f"  {escape(metric.name)}", *cells)
     return table
 

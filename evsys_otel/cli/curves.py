@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evsys_otel.cli.formats import format_number
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_MARKS = "×○+△"
+_MARKS = "○◇+△"
 _PLAIN_MARKS = "xo+^"
 _LINE_STYLE = "cyan"
 _MARK_STYLES = ("yellow", "magenta", "green", "blue")
@@ -78,6 +78,7 @@ class Scale:
     transform: Callable[[float], float] = float
 
     def __call__(self, value: float) -> int:
+        """Return the dot of a value."""
         low, high = self.transform(self.low), self.transform(self.high)
         # Halves, since the difference of two finite numbers may be infinite.
         span = high / 2 - low / 2
@@ -96,8 +97,8 @@ def draw_curves(
 ) -> list[Line]:
     """Return the lines of a chart of at most ``width`` characters and ``height`` + 3 lines.
 
-    The first curve is a line through each bucket's span; the others are marks at each bucket's last value. ``log`` makes
-    the axis of values logarithmic where all of them are above 0.
+    The first curve is a line through each bucket's span; the others are marks at each bucket's last value. ``log``
+    makes the axis of values logarithmic where all of them are above 0.
     """
     marks = _MARKS if unicode else _PLAIN_MARKS
     head = _legend(title, curves, marks, unicode=unicode)

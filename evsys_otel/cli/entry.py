@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-from evsys_otel.cli.output import report_error
+from evsys_otel.cli.output import UsageError, report_error
 from evsys_otel.errors import EvsysOtelError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
@@ -25,7 +25,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except EvsysOtelError as error:
-        return _tell(str(error), kind=type(error).__name__, exit_code=EXIT_ERROR, as_json=as_json)
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
+        return _tell(str(error), kind=type(error).__name__, exit_code=code, as_json=as_json)
     except OSError as error:
         return _tell(_sentence(error), kind=type(error).__name__, exit_code=EXIT_ERROR, as_json=as_json)
     return code

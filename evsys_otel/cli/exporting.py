@@ -1,28 +1,19 @@
-"""A target's rows in, a file of CSV, JSON Lines or Parquet out, in pieces: memory does not grow with the rows."""
+"""A run, group or experiment in; its rows of one kind out, and the plan of how to write them."""
 
 from __future__ import annotations
 
-import csv
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from evsys_otel.cli.plain import to_json
-from evsys_otel.errors import ConfigurationError
+from evsys_otel.cli.output import UsageError
+from evsys_otel.cli.writers import Columns, Row, import_parquet, write_rows
 
 if TYPE_CHECKING:
     from evsys_otel.cli.access import Place, Target
 
-FORMATS = ("csv", "jsonl", "parquet")
-ROWS_OF_A_PIECE = 10_000
-
-COLUMNS: dict[str, dict[str, str]] = {
+COLUMNS: dict[str, Columns] = {
     "metrics": {
         "run_id": "text", "run_name": "text", "split": "text", "name": "text", "step": "int", "value": "float",
         "time": "text",
@@ -43,8 +34,6 @@ COLUMNS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Columns of each kind of rows, with their types; a map is one column of JSON text."""
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -58,18 +47,19 @@ class Job:
 def plan(*, format: str, what: str, output: Path | None, as_json: bool) -> Job:
     """Return a job that can be done.
 
+    Without a file ``as_json`` makes the rows JSON Lines.
+
     Raises:
-        ConfigurationError: the format or the kind of rows is not known, or the two do not fit standard output.
+        UsageError: Parquet was to go to standard output.
+        ConfigurationError: what Parquet needs is not installed.
     """
-    if format not in FORMATS:
-        raise ConfigurationError(f"{format!r} is no format; give one of {', '.join(FORMATS)}.")
-    if what not in COLUMNS:
-        raise ConfigurationError(f"{what!r} cannot be exported; give one of {', '.join(COLUMNS)}.")
-    if format == "parquet" and output is None:
-        raise ConfigurationError("Parquet is not for a terminal; name a file with --output FILE.")
+    if as_json and output is None:
+        format = "jsonl"
     if format == "parquet":
-        _import_parquet()
-    return Job(what, "jsonl" if as_json and output is None else format, output)
+        import_parquet()
+        if output is None:
+            raise UsageError("Parquet is not for a terminal; name a file with --output FILE.")
+    return Job(what, format, output)
 
 
 def rows_of(place: Place, target: Target, what: str) -> Iterator[Row]:
@@ -82,8 +72,7 @@ def rows_of(place: Place, target: Target, what: str) -> Iterator[Row]:
 
 def export(rows: Iterable[Row], job: Job) -> dict[str, Any]:
     """Write the rows and return how many there were; a file appears whole or not at all."""
-    with _opened(job) as file:
-        count = _WRITERS[job.format](rows, COLUMNS[job.what], file)
+    count = write_rows(rows, COLUMNS[job.what], job.format, job.output)
     return {"rows": count, "what": job.what, "format": job.format, "output": str(job.output) if job.output else None}
 
 
@@ -111,103 +100,4 @@ _READERS: dict[str, Callable[[Place, str], Iterator[Row]]] = {
     "predictions": _predictions,
     "evals": _evals,
     "checkpoints": _checkpoints,
-}
-
-
-@contextmanager
-def _opened(job: Job) -> Iterator[IO[bytes]]:
-    if job.output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if job.output.exists() and not job.output.is_file():  # A pipe or a device is written to, not replaced.
-        with job.output.open("wb") as file:
-            yield file
-        return
-    folder = job.output.absolute().parent
-    if not folder.is_dir():
-        raise ConfigurationError(f"The folder {folder} does not exist; create it or name another file.")
-    handle, name = tempfile.mkstemp(prefix=f".{job.output.name}.", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, job.output)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _write_csv(rows: Iterable[Row], columns: dict[str, str], file: IO[bytes]) -> int:
-    class Text:
-        """What csv writes to: one row a call."""
-
-        def write(self, text: str) -> int:
-            return file.write(text.encode())
-
-    writer = csv.writer(Text(), lineterminator="\n")
-    writer.writerow(columns)
-    count = 0
-    for count, row in enumerate(rows, 1):  # noqa: B007 (the count is what is returned)
-        writer.writerow([_csv_cell(row.get(name), kind) for name, kind in columns.items()])
-    return count
-
-
-def _csv_cell(value: Any, kind: str) -> Any:
-    if value is None or isinstance(value, str):
-        return value
-    if kind == "float":
-        return repr(float(value))
-    if kind == "bool":
-        return str(bool(value)).lower()
-    return value if kind == "int" else to_json(value)
-
-
-def _write_jsonl(rows: Iterable[Row], columns: dict[str, str], file: IO[bytes]) -> int:
-    count = 0
-    for count, row in enumerate(rows, 1):  # noqa: B007
-        file.write((to_json({name: row.get(name) for name in columns}) + "\n").encode())
-    return count
-
-
-def _write_parquet(rows: Iterable[Row], columns: dict[str, str], file: IO[bytes]) -> int:
-    arrow, parquet = _import_parquet()
-    types = {"text": arrow.string(), "json": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
-    schema = arrow.schema([(name, types[kind]) for name, kind in columns.items()])
-    rest, count = iter(rows), 0
-    with parquet.ParquetWriter(file, schema) as writer:
-        while piece := list(islice(rest, ROWS_OF_A_PIECE)):
-            data = {name: [_parquet_cell(row.get(name), kind) for row in piece] for name, kind in columns.items()}
-            writer.write_table(arrow.table(data, schema=schema))
-            count += len(piece)
-    return count
-
-
-def _parquet_cell(value: Any, kind: str) -> Any:
-    if value is None or kind in {"int", "bool"}:
-        return value
-    if kind == "float":
-        return float(value)
-    return value if isinstance(value, str) else to_json(value)
-
-
-def _import_parquet() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ConfigurationError("Parquet needs pyarrow; pip install 'evsys-otel[parquet]'.") from None
-    return pyarrow, pyarrow.parquet
-
-
-_WRITERS: dict[str, Callable[[Iterable[Row], dict[str, str], IO[bytes]], int]] = {
-    "csv": _write_csv,
-    "jsonl": _write_jsonl,
-    "parquet": _write_parquet,
 }

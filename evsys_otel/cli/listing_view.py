@@ -13,6 +13,7 @@ from evsys_otel.cli.formats import (
     short_id,
     styled_status,
 )
+from evsys_otel.cli.tables import plain_table, status_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -31,7 +32,8 @@ def render(listing: dict[str, Any], console: Console, *, short: bool = False) ->
     else:
         yield _table(listing, console, short=short)
     if listing["more"]:
-        yield f"[dim]{listing['more']:,} older ones: evsys-otel ls --limit {len(listing['experiments']) + listing['more']}[/]"
+        everything = len(listing["experiments"]) + listing["more"]
+        yield f"[dim]{format_count(listing['more'], 'older experiment')}: evsys-otel ls --limit {everything}[/]"
     yield from waiting_lines(listing["journals"])
 
 
@@ -44,22 +46,6 @@ def waiting_lines(journals: WaitingSummary) -> Iterator[str]:
         yield f"[yellow]{format_count(journals.parked, 'record')} parked:[/] evsys-otel doctor"
     if journals.switched_off:
         yield f"[yellow]{format_count(journals.switched_off, 'journal')} with a lane switched off:[/] evsys-otel doctor"
-
-
-def plain_table(*columns: str | tuple[str, str]) -> Table:
-    """Return a table without lines: heads in dim capitals, columns justified as told."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-    for column in columns:
-        name, justify = column if isinstance(column, tuple) else (column, "left")
-        table.add_column(name, justify=justify, overflow="ellipsis", no_wrap=True)  # type: ignore[arg-type]
-    return table
-
-
-def status_of(row: dict[str, Any]) -> str:
-    """Return a run's status, with the view of its liveness where there is one."""
-    return styled_status(row["liveness"] or row["status"])
 
 
 def _table(listing: dict[str, Any], console: Console, *, short: bool) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -13,16 +14,47 @@ StoreUrl = Annotated[
     typer.Option("--store", metavar="URL", help="Store to use in place of the configured one."),
 ]
 Identifier = Annotated[
-    str, typer.Argument(metavar="ID", help="Beginning of an id, or a name; of equal names the newest.", show_default=False)
+    str,
+    typer.Argument(metavar="ID", help="Beginning of an id, or a name; of equal names the newest.", show_default=False),
 ]
 OptionalIdentifier = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Argument(metavar="[ID]", help="Beginning of an id, or a name. Default: the newest that runs.", show_default=False),
+    typer.Argument(
+        metavar="[ID]", help="Beginning of an id, or a name. Default: the newest that runs.", show_default=False
+    ),
 ]
 Identifiers = Annotated[
     list[str],
-    typer.Argument(metavar="ID ID...", help="Runs, groups or experiments: beginnings of ids, or names.", show_default=False),
+    typer.Argument(
+        metavar="ID ID...", help="Runs, groups or experiments: beginnings of ids, or names.", show_default=False
+    ),
 ]
+
+
+class Format(str, Enum):
+    """How exported rows are written."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
+
+
+class What(str, Enum):
+    """Which rows are exported."""
+
+    metrics = "metrics"
+    predictions = "predictions"
+    evals = "evals"
+    checkpoints = "checkpoints"
+
+
+class Destination(str, Enum):
+    """What `sync` ships to."""
+
+    store = "store"
+    otlp = "otlp"
+
+
 OutputFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: standard output.", dir_okay=False),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from evsys_otel.cli.plain import to_json
+from evsys_otel.errors import EvsysOtelError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,6 +17,10 @@ WIDTH_OF_PIPES = 120
 """Columns where no terminal says how wide it is; `COLUMNS` says otherwise."""
 
 Render = Callable[["Console"], Iterable["RenderableType"]]
+
+
+class UsageError(EvsysOtelError):
+    """Arguments that do not fit together; exit code 2, as for those that cannot be parsed."""
 
 
 class Output:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from evsys_otel.cli.formats import format_count, short_id
-from evsys_otel.errors import ConfigurationError
+from evsys_otel.cli.output import UsageError
 
 if TYPE_CHECKING:
     from evsys_otel.cli.access import Place, Target
@@ -16,10 +16,10 @@ def confirmed(place: Place, target: Target, *, as_json: bool) -> bool:
     """Ask on standard error and return the answer.
 
     Raises:
-        ConfigurationError: nobody is there to be asked.
+        UsageError: nobody is there to be asked.
     """
     if as_json or not sys.stdin.isatty():
-        raise ConfigurationError(f"Removing {target.kind} {target.name!r} needs a yes; give --yes.")
+        raise UsageError(f"Removing {target.kind} {target.name!r} needs a yes; give --yes.")
     import typer
 
     runs = place.runs_of(target)
@@ -31,4 +31,6 @@ def confirmed(place: Place, target: Target, *, as_json: bool) -> bool:
 def describe(removed: dict[str, Any]) -> str:
     """Return one line that says what is gone."""
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in removed["counts"].items() if count)
-    return f"Removed {removed['kind']} {removed['name']!r} ({short_id(removed['id'])}){': ' + counts if counts else ''}."
+    return (
+        f"Removed {removed['kind']} {removed['name']!r} ({short_id(removed['id'])}){': ' + counts if counts else ''}."
+    )

@@ -1,4 +1,4 @@
-"""A run's evals, or the names of its metrics, in; the one score that a list shows, and the metrics worth drawing, out."""
+"""Evals, or names of metrics, in; the one score of a run that a list shows, and the metrics worth drawing, out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_LOWER_IS_BETTER = frozenset({"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "wer", "cer", "regret"})
+_LOWER_IS_BETTER = frozenset(
+    {"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "wer", "cer", "regret"}
+)
 _TELLING = ("loss", "accuracy", "acc", "reward", "score", "f1", "perplexity")
 _BOOKKEEPING = frozenset({"progress", "time", "optim", "lr", "epoch", "step"})
 CHARTS = 4

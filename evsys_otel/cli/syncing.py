@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evsys_otel.cli.access import reading
 from evsys_otel.cli.formats import format_count
-from evsys_otel.cli.output import open_console
+from evsys_otel.cli.output import UsageError, open_console
 from evsys_otel.cli.plain import to_plain
 from evsys_otel.errors import ConfigurationError, NotFoundError
 from evsys_otel.settings import Settings, resolve_settings
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from evsys_otel.shipper.sync import Progress
 
-DESTINATIONS = ("store", "otlp")
-
 
 def sync(
     directory: Path | None, *, again: str | None, to: str | None, store_url: str | None, as_json: bool
@@ -29,20 +27,20 @@ def sync(
     """Ship and return the report.
 
     Raises:
-        ConfigurationError: the folder is not there, or the destination is not known.
+        ConfigurationError: the folder is not there.
         NotFoundError: no kept journal holds the run to be sent again.
     """
     from evsys_otel.pipeline import sync_journals
 
-    if to is not None and to not in DESTINATIONS:
-        raise ConfigurationError(f"{to!r} is no destination; give one of {', '.join(DESTINATIONS)}.")
     settings = resolve_settings(store=store_url)
     root = journal_root(directory, settings)
     run_id = _run_id(again, settings) if again else None
     with _progress(quiet=as_json) as tell:
         report = sync_journals(settings, root=root, again=run_id, to=to, progress=tell)  # type: ignore[arg-type]
     if run_id and not report.journals and not report.still_running:
-        raise NotFoundError(f"No journal below {root} holds the run {run_id}; shipped journals are kept for a while only.")
+        raise NotFoundError(
+            f"No journal below {root} holds the run {run_id}; shipped journals are kept for a while only."
+        )
     done: dict[str, Any] = to_plain(report)
     return {"root": str(root), **done}
 
@@ -57,7 +55,9 @@ def journal_root(directory: Path | None, settings: Settings) -> Path:
         return settings.journal_root
     if not directory.is_dir():
         raise ConfigurationError(f"{directory} is no folder; give one that holds journals, such as .evsys.")
-    return next((path for path in (directory / "journal", directory / ".evsys" / "journal") if path.is_dir()), directory)
+    return next(
+        (path for path in (directory / "journal", directory / ".evsys" / "journal") if path.is_dir()), directory
+    )
 
 
 def render(done: dict[str, Any]) -> Iterator[RenderableType]:
@@ -85,7 +85,7 @@ def _run_id(again: str, settings: Settings) -> str:
     except (NotFoundError, ConfigurationError):
         return again
     if target.kind != "run":
-        raise ConfigurationError(f"{again!r} is a {target.kind}; --again takes a run.")
+        raise UsageError(f"{again!r} is a {target.kind}; --again takes a run.")
     return target.id
 
 
@@ -95,7 +95,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     with Bars(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn(),
@@ -109,5 +110,3 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
             )
 
         yield tell
-
-

@@ -1,4 +1,4 @@
-"""The settings in; findings out, one after the other: what is configured, reachable, waiting, parked, and a marked run."""
+"""Settings in; findings out, one by one: what is configured, reachable, waiting and parked, then a marked run."""
 
 from __future__ import annotations
 

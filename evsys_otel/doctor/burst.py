@@ -1,17 +1,20 @@
 """The configured path in; a marked run with a burst sent down it, and what of it came back, out.
 
-The marked run's journal is in a folder of its own, its store and OTLP destinations are the configured ones. Afterwards its
-experiment is removed from the store, and stays removed should it arrive once more by way of a collector.
+The marked run's journal is in a folder of its own, its store and OTLP destinations are the configured ones. Afterwards
+its experiment is removed from the store, and stays removed should it arrive once more by way of a collector.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +25,12 @@ from evsys_otel.doctor.training import METRICS, steps_and_texts, value_of
 from evsys_otel.settings import MIB, Settings, settings_to_environment
 
 if TYPE_CHECKING:
-    from evsys_otel.journal import LaneStatus
+    from evsys_otel.journal import JournalFolder, LaneStatus
     from evsys_otel.store import Store
 
 BURST_BYTES = 8 * MIB
 TIMEOUT_SECONDS = 60.0
+DISMISS_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,16 @@ class Burst:
     texts: int
 
 
-def check_path(settings: Settings, *, burst_bytes: int = BURST_BYTES, timeout: float = TIMEOUT_SECONDS) -> Iterator[Check]:
+def check_path(
+    settings: Settings, *, burst_bytes: int = BURST_BYTES, timeout: float = TIMEOUT_SECONDS
+) -> Iterator[Check]:
     """Send the marked run and yield a finding for each lane, and one on what the store gives back."""
     if settings.mode == "disabled":
         return
     present = next(path for path in (settings.root, *settings.root.parents) if path.exists())
     with tempfile.TemporaryDirectory(prefix=".evsys-doctor-", dir=present) as folder:
-        own = replace(settings, dir=folder, store=settings.store_url or "none", mode="process", quiet=True, experiment=None)
+        store = settings.store_url or "none"
+        own = replace(settings, dir=folder, store=store, mode="process", quiet=True, experiment=None)
         done = _train(own, burst_bytes, timeout)
         if isinstance(done, Check):
             yield done
@@ -61,7 +68,10 @@ def _train(own: Settings, burst_bytes: int, timeout: float) -> Burst | Check:
     environ |= settings_to_environment(own)
     environ |= {"RANK": "0", "WORLD_SIZE": "1"}
     # Not `-m`: that would put the working directory, and a random.py in it, before everything else.
-    code = f"import sys; sys.path[:] = {sys.path!r}; from evsys_otel.doctor.training import train; train({burst_bytes}, {timeout})"
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"from evsys_otel.doctor.training import train; train({burst_bytes}, {timeout})"
+    )
     command = [sys.executable, "-c", code]
     try:
         ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=timeout + 60, check=False)
@@ -73,9 +83,15 @@ def _train(own: Settings, burst_bytes: int, timeout: float) -> Burst | Check:
     if "logged_unix_nano" not in facts:
         reason = (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
         return fail("marked run", f"could not be recorded: {reason}", "mend what is said above first")
-    lanes = [lane for folder in _journals(own.journal_root) for lane in folder.status.lanes if folder.status]
+    lanes = [lane for folder in _journals(own.journal_root) if folder.status for lane in folder.status.lanes]
     _dismiss(own.journal_root)
     return Burst(facts, lanes, *steps_and_texts(burst_bytes))
+
+
+def _journals(root: Path) -> list[JournalFolder]:
+    from evsys_otel.journal import list_journals
+
+    return list_journals(root)
 
 
 def _dismiss(root: Path) -> None:
@@ -86,6 +102,8 @@ def _dismiss(root: Path) -> None:
         deadline = time.monotonic() + DISMISS_SECONDS
         lock = JournalLock(folder.path)
         while not lock.acquire():
+            if folder.status is None or time.monotonic() > deadline + 1:
+                break
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(folder.status.pid, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
             time.sleep(0.05)
@@ -98,7 +116,9 @@ def _lane(lane: LaneStatus, done: Burst) -> Check:
     if lane.state == "switched_off":
         return fail(name, f"{lane.destination} refuses: {lane.reason}", "mend what is said of it above", **facts)
     if lane.parked or lane.rejected:
-        detail = f"{lane.destination} refused {format_count(lane.parked + lane.rejected, 'record')}: {lane.reason or ''}"
+        detail = (
+            f"{lane.destination} refused {format_count(lane.parked + lane.rejected, 'record')}: {lane.reason or ''}"
+        )
         return fail(name, detail.rstrip(": "), "read the receiver's log, and raise its limits", **facts)
     if lane.state == "backing_off" or not (done.facts.get("flushed") or lane.state == "done"):
         reason = lane.reason or "not all was taken in time"
@@ -121,7 +141,7 @@ def _read_back(url: str, done: Burst) -> Iterator[Check]:
 def _compare(store: Store, done: Burst) -> Check:
     """Say how much of what was logged the store gives back, exact and once."""
     run_id = done.facts["run_id"]
-    expected = {(step, name): value_of(step, number) for number, name in enumerate(METRICS) for step in range(done.steps)}
+    expected = {(step, name): value_of(step, i) for i, name in enumerate(METRICS) for step in range(done.steps)}
     wrong = doubled = 0
     seen: set[tuple[int, str]] = set()
     for row in store.iter_metrics(run_id):
@@ -133,7 +153,8 @@ def _compare(store: Store, done: Burst) -> Check:
     lost = len(expected) - len(seen & expected.keys()) + max(done.texts - texts, 0)
     doubled += max(texts - done.texts, 0)
     seconds = max(done.facts.get("acknowledged_unix_nano", 0) - done.facts["logged_unix_nano"], 0) / 1e9
-    facts = {"values": len(expected), "predictions": done.texts, "lost": lost, "doubled": doubled, "wrong": wrong, "seconds": seconds}
+    facts = {"lost": lost, "doubled": doubled, "altered": wrong, "seconds": seconds}
+    facts |= {"values": len(expected), "predictions": done.texts}
     size = f"{len(expected):,} values and {format_bytes(done.texts * 65536)} of text"
     if lost or doubled or wrong:
         detail = f"of {size}: {lost:,} lost, {doubled:,} doubled, {wrong:,} altered"

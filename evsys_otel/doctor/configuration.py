@@ -38,5 +38,7 @@ def _mode(settings: Settings) -> Check:
     if settings.mode == "disabled":
         return fail("mode", "everything is turned off", "unset EVSYS_OTEL_MODE", mode=settings.mode)
     if settings.mode == "journal":
-        return warn("mode", "trainings only record", "run evsys-otel sync, or unset EVSYS_OTEL_MODE", mode=settings.mode)
+        return warn(
+            "mode", "trainings only record", "run evsys-otel sync, or unset EVSYS_OTEL_MODE", mode=settings.mode
+        )
     return ok("mode", "a process beside the training ships its journal", mode=settings.mode)

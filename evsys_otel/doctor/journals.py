@@ -28,7 +28,9 @@ def _waiting(journals: list[WaitingJournal]) -> Check:
     if left:
         amount = format_bytes(sum(journal.waiting_bytes for journal in left))
         detail = f"{format_count(len(left), 'journal')} left unshipped, {amount}"
-        return warn("journals", detail, "run evsys-otel sync", waiting=[journal.id for journal in left], running=running)
+        return warn(
+            "journals", detail, "run evsys-otel sync", waiting=[journal.id for journal in left], running=running
+        )
     shipped = len(journals) - running
     return ok("journals", f"nothing waits ({shipped:,} shipped and kept, {running:,} being written)", running=running)
 
@@ -62,8 +64,12 @@ def _parked(journals: list[WaitingJournal]) -> Iterator[Check]:
     reasons = Counter((line.lane, line.reason) for journal in parked for line in read_parked(Path(journal.path)))
     for (lane, reason), count in reasons.most_common(REASONS):
         detail = f"{lane}: {format_count(count, 'record')} refused: {reason}"
-        yield warn("parked", detail, "mend the cause, then evsys-otel sync --again RUN", lane=lane, reason=reason, count=count)
+        yield warn(
+            "parked", detail, "mend the cause, then evsys-otel sync --again RUN", lane=lane, reason=reason, count=count
+        )
     listed = sum(count for _, count in reasons.most_common(REASONS))
     rest = sum(journal.parked for journal in parked) - listed
     if rest > 0:
-        yield warn("parked", f"{format_count(rest, 'more record')} refused", "see parked.jsonl beside the journals", count=rest)
+        yield warn(
+            "parked", f"{format_count(rest, 'more record')} refused", "see parked.jsonl beside the journals", count=rest
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,11 +13,6 @@ from evsys_otel.errors import EvsysOtelError, StoreUnavailable, StoreVersionErro
 from evsys_otel.settings import Settings
 
 LITTLE_ROOM_BYTES = 1024**3
-NETWORK_FILE_SYSTEMS = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.juicefs", "fuse.s3fs", "fuse.sshfs", "gpfs", "lustre",
-    "nfs", "nfs4", "smb3", "smbfs", "virtiofs",
-})  # fmt: skip
-"""Types of file systems, as the kernel names them, on which SQLite's locks and shared memory cannot be relied on."""
 
 
 def check_storage(settings: Settings) -> Iterator[Check]:
@@ -29,12 +23,16 @@ def check_storage(settings: Settings) -> Iterator[Check]:
 
 def check_folder(root: Path) -> Iterator[Check]:
     """Yield whether the folder can be written, how much room it has, and whether it is on this machine."""
+    from evsys_otel.store.location import network_file_system
+
     present = next(path for path in (root, *root.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=present):
             pass
     except OSError as error:
-        yield fail("folder", f"{root} cannot be written: {error.strerror}", "set EVSYS_OTEL_DIR to a folder that can be")
+        yield fail(
+            "folder", f"{root} cannot be written: {error.strerror}", "set EVSYS_OTEL_DIR to a folder that can be"
+        )
         return
     free = shutil.disk_usage(present).free
     detail = f"{root}, {format_bytes(free)} free"
@@ -42,8 +40,8 @@ def check_folder(root: Path) -> Iterator[Check]:
         yield warn("folder", detail, "make room: on a full disk step values are refused", free_bytes=free)
     else:
         yield ok("folder", detail, free_bytes=free)
-    system = file_system_of(present)
-    if system in NETWORK_FILE_SYSTEMS:
+    system = network_file_system(present)
+    if system is not None:
         mend = "use PostgreSQL, or a local folder: one host at a time may write here"
         yield warn("file system", f"{root} is on a network file system ({system})", mend, file_system=system)
 
@@ -64,18 +62,3 @@ def check_store(settings: Settings) -> Check:
         return fail("store", str(error), "start the database, or check the URL in EVSYS_OTEL_STORE")
     except EvsysOtelError as error:
         return fail("store", str(error), "check the URL in EVSYS_OTEL_STORE")
-
-
-def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
-    """Return the type of the file system that holds the path, None where the kernel does not list mounts."""
-    try:
-        lines = [line.split() for line in mounts.read_text(errors="replace").splitlines()]
-    except OSError:
-        return None
-    real = os.path.realpath(path)
-    holding = [(point, kind) for _, point, kind, *_ in lines if _holds(point.replace("\\040", " "), real)]
-    return max(holding, key=lambda mount: len(mount[0]))[1] if holding else None
-
-
-def _holds(point: str, path: str) -> bool:
-    return point == "/" or path == point or path.startswith(point.rstrip("/") + "/")

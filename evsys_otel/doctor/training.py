@@ -1,7 +1,7 @@
 """A number of bytes in; a marked run of that size, logged as a training logs it, and how long that took, out.
 
-It runs in a process of its own, so that the start, the shipper and the exit are those of a user's training. It prints one line
-of JSON when it has logged and one when that was acknowledged.
+It runs in a process of its own, so that the start, the shipper and the exit are those of a user's training. It prints
+one line of JSON when it has logged and one when that was acknowledged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def _burst(run: Run, steps: int, texts: int) -> None:
         run.log({name: value_of(step, number) for number, name in enumerate(METRICS)}, step=step)
     text = "evsys-otel doctor " * (TEXT_BYTES // 18)
     for number in range(texts):
-        run.log_predictions([{"task_id": f"text-{number}", "sample_idx": 0, "model_output": text}], step=0, kind="train")
+        run.log_predictions(
+            [{"task_id": f"text-{number}", "sample_idx": 0, "model_output": text}], step=0, kind="train"
+        )
 
 
 def _say(**facts: Any) -> None:

@@ -80,7 +80,9 @@ def _examine(folder: JournalFolder) -> WaitingJournal:
         rejected=sum(lane.rejected for lane in lanes),
         damaged_bytes=sum(end - start for start, end in status.damage) if status is not None else 0,
         unknown_events=status.unknown if status is not None else 0,
-        switched_off=[f"{lane.name} ({lane.destination}): {lane.reason}" for lane in lanes if lane.state == SWITCHED_OFF],
+        switched_off=[
+            f"{lane.name} ({lane.destination}): {lane.reason}" for lane in lanes if lane.state == SWITCHED_OFF
+        ],
     )
 
 

@@ -43,7 +43,9 @@ def test_nested_configs_become_dotted_keys() -> None:
 
 def test_only_keys_that_differ_are_shown() -> None:
     """A key that all have alike is left out; one that is absent on a side is not."""
-    rows = differing_config([column(run("a", {"lr": 0.1, "width": 8})), column(run("b", {"lr": 0.2, "width": 8, "x": 1}))])
+    rows = differing_config(
+        [column(run("a", {"lr": 0.1, "width": 8})), column(run("b", {"lr": 0.2, "width": 8, "x": 1}))]
+    )
     assert [(row.key, row.values) for row in rows] == [("lr", [[0.1], [0.2]]), ("x", [[ABSENT], [1]])]
 
 

@@ -24,7 +24,8 @@ def test_numbers_are_short(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "now"), (5, "5 s ago"), (59, "59 s ago"), (125, "2 min ago"), (7300, "2 h ago"), (3e6, "4 w ago")]
+    ("seconds", "text"),
+    [(0, "now"), (5, "5 s ago"), (59, "59 s ago"), (125, "2 min ago"), (7300, "2 h ago"), (3e6, "4 w ago")],
 )
 def test_ages_are_in_their_largest_unit(seconds: float, text: str) -> None:
     """An age is one number and one unit."""
@@ -37,7 +38,9 @@ def test_a_clock_set_back_makes_no_negative_age() -> None:
     assert formats.format_age(None, 10**18) == "-"
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (8 * 1024**2, "8.0 MiB"), (500 * 1024, "500 KiB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (8 * 1024**2, "8.0 MiB"), (500 * 1024, "500 KiB")]
+)
 def test_bytes_are_in_their_largest_unit(count: int, text: str) -> None:
     """Binary units, as the settings have."""
     assert formats.format_bytes(count) == text

@@ -1,0 +1,147 @@
+"""A run, group or experiment in; all that is known of it, in maps and lists, out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from evsys_otel.cli.compare import Column, RunFacts
+from evsys_otel.cli.listing import experiment_row, run_row
+from evsys_otel.cli.output import UsageError
+from evsys_otel.cli.scores import metrics_to_draw
+from evsys_otel.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from evsys_otel.cli.access import Place, Target
+
+BUCKETS = 200
+"""Points of a curve: more than a terminal has dots across, few enough to be read at once."""
+MARKS = 24
+"""Points of the curves that are drawn as marks; more of them would hide the line."""
+
+
+def gather(place: Place, target: Target, *, metrics: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what `show` shows, with ``kind`` and ``now_unix_nano``.
+
+    Raises:
+        NotFoundError: a metric of that name is not in the run.
+        UsageError: metrics were named of what is no run.
+    """
+    if metrics and target.kind != "run":
+        raise UsageError(f"{target.name!r} is a {target.kind}; curves are those of a run.")
+    if target.kind == "run":
+        found = _gather_run(place, target, metrics)
+    else:
+        found = _gather_group(place, target) if target.kind == "group" else _gather_experiment(place, target)
+    return {"kind": target.kind, "now_unix_nano": time.time_ns(), **found}
+
+
+def handle_of(place: Place, target: Target) -> str:
+    """Return the text that continues a run, or joins an experiment, in another process.
+
+    Raises:
+        UsageError: the target is a group.
+    """
+    from evsys_otel.handles import ExperimentHandle, encode_handle
+
+    if target.kind == "run":
+        return encode_handle(place.store.run_handle(target.id))
+    if target.kind == "group":
+        raise UsageError(f"{target.name!r} is a group; handles are those of runs and experiments.")
+    runs = place.store.list_runs(experiment_id=target.id)
+    last = max((run["last_unix_nano"] for run in runs if run.get("last_unix_nano")), default=0)
+    return encode_handle(ExperimentHandle(target.id, target.name, target.record.get("project_id"), last))
+
+
+def comparison_columns(place: Place, targets: Sequence[Target]) -> list[Column]:
+    """Return a column for each run and group, an experiment's groups and ungrouped runs in its place."""
+    columns: list[Column] = []
+    for target in targets:
+        if target.kind != "experiment":
+            columns.append(Column(target.kind, target.id, target.name, _facts(place, place.runs_of(target))))
+            continue
+        runs = place.runs_of(target)
+        for group in place.store.list_groups(target.id):
+            members = [run for run in runs if run["group_id"] == group["id"]]
+            if members:
+                columns.append(Column("group", group["id"], group["name"], _facts(place, members)))
+        columns += [Column("run", run["id"], run["name"], _facts(place, [run])) for run in runs if not run["group_id"]]
+    return columns
+
+
+def _gather_run(place: Place, target: Target, metrics: Sequence[str] | None) -> dict[str, Any]:
+    store, run = place.store, target.record
+    experiment = store.get_experiment(run["experiment_id"]) if run["experiment_id"] else None
+    groups = store.list_groups(run["experiment_id"]) if run["group_id"] else []
+    finals = store.final_metrics(target.id)
+    names = list(metrics or metrics_to_draw(finals))
+    unknown = [name for name in names if all(name != known for _, known in finals)]
+    if unknown:
+        raise NotFoundError(f"The run {target.name!r} has no metric {unknown[0]!r}; it has {_names(finals)}.")
+    return {
+        "run": run,
+        "experiment": _reference(experiment),
+        "group": _reference(next((group for group in groups if group["id"] == run["group_id"]), None)),
+        "completeness": store.completeness(target.id),
+        "metrics": _metric_rows(finals),
+        "curves": [{"name": name, "splits": _curves(place, target.id, name, finals)} for name in names],
+        "undrawn": len({name for _, name in finals} - set(names)),
+        "evals": store.list_evals(target.id),
+        "checkpoints": store.list_checkpoints(target.id),
+        "predictions": store.count_predictions(target.id),
+    }
+
+
+def _gather_group(place: Place, target: Target) -> dict[str, Any]:
+    experiment = place.store.get_experiment(target.record["experiment_id"])
+    return {"group": target.record, "experiment": _reference(experiment), "runs": _scored(place, place.runs_of(target))}
+
+
+def _gather_experiment(place: Place, target: Target) -> dict[str, Any]:
+    runs = place.runs_of(target)
+    groups = [
+        {**group, "runs": _scored(place, [run for run in runs if run["group_id"] == group["id"]])}
+        for group in place.store.list_groups(target.id)
+    ]
+    known = {group["id"] for group in groups}
+    return {
+        "experiment": target.record,
+        "summary": experiment_row(target.record, runs),
+        "groups": groups,
+        "runs": _scored(place, [run for run in runs if run["group_id"] not in known]),
+    }
+
+
+def _scored(place: Place, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [run_row(run) for run in runs]
+
+
+def _facts(place: Place, runs: list[dict[str, Any]]) -> list[RunFacts]:
+    return [RunFacts(run["id"], run["name"], run["status"], _config_of(run), _finals(place, run["id"])) for run in runs]
+
+
+def _config_of(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's config, with its seed and recipe where the config does not say them itself."""
+    config = run["run_config"] if isinstance(run["run_config"], dict) else {}
+    facts = {"seed": run["seed"], "recipe": run["recipe_kind"]}
+    return {**{name: value for name, value in facts.items() if value is not None and name not in config}, **config}
+
+
+def _finals(place: Place, run_id: str) -> dict[tuple[str, str], float]:
+    """Return the last value of each metric, and those of each eval's last time under the split `eval`."""
+    finals = {key: final["last"] for key, final in place.store.final_metrics(run_id).items()}
+    for record in place.store.list_evals(run_id):
+        for name, value in (record["metrics"] or {}).items():
+            if isinstance(value, (int, float)):
+                finals["eval", f"{record['name']}/{name}"] = float(value)
+    return finals
+
+
+def _reference(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if record is None else {"id": record["id"], "name": record["name"]}
+
+
+def _names(finals: Any) -> str:
+    names = sorted({name for _, name in finals})
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") if names else "none"
