@@ -158,8 +158,8 @@ class Run(Scope):
         """Record predictions, mappings or objects; keys other than these join the metadata.
 
         ``task_id``, ``sample_idx``, ``instruction``, ``model_output`` (or ``output``, ``completion``), ``expected``,
-        ``reward``, ``advantage``, ``metadata``. A row's own ``step``, ``kind`` (default ``train``) and ``eval_id`` count
-        where the argument is not given.
+        ``reward``, ``advantage``, ``metadata``. Where the argument is not given a row's own
+        ``step``, ``kind`` (default ``train``) and ``eval_id`` count.
         """
         self._log_predictions(predictions, Place(_name(kind), to_step(step), _text(eval_id)))
 

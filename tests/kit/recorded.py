@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +18,8 @@ T = TypeVar("T")
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Return this environment without what would change what a recorder does, with errors raised."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "EVSYS_", "TRACEPARENT", "RANK", "WORLD_"))}
+    telling = ("OTEL_", "EVSYS_", "TRACEPARENT", "RANK", "WORLD_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(telling)}
     return {**kept, "EVSYS_OTEL_RAISE": "1", **more}
 
 
@@ -67,8 +67,6 @@ def of_kind(events: list[Event], kind: type[T]) -> list[T]:
 
 def steps_of(events: list[Event]) -> list[tuple[int, str, int, dict[str, float]]]:
     """Return every log call as (run's number, split, step, values by name), checking that it was declared before."""
-    import struct
-
     keysets: dict[int, list[str]] = {}
     streams: dict[int, StreamDeclared] = {}
     ordinals: dict[int, int] = {}
@@ -87,13 +85,3 @@ def steps_of(events: list[Event]) -> list[tuple[int, str, int, dict[str, float]]
             found.append((stream.run, stream.split, event.step, dict(zip(names, values, strict=True))))
     return found
 
-
-def wait_until(condition: Callable[[], T], seconds: float = 20.0) -> T:
-    """Return the condition's first true value; fails when it has none within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{condition} did not become true within {seconds} s"
-        time.sleep(0.02)
