@@ -1,0 +1,137 @@
+"""One journal and its sinks go in, lanes at work and the journal's status come out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from evsys_otel.journal import JournalReader, LaneStatus, StatusFile
+from evsys_otel.shipper.board import DONE, SWITCHED_OFF, Board
+from evsys_otel.shipper.lanes import Lane
+from evsys_otel.shipper.sinks import Sink
+from evsys_otel.shipper.tail import Tail
+from evsys_otel.shipper.watch import Watch
+
+JOIN_SECONDS = 2.0
+STORE_LANE = "store"
+
+
+class Shipment:
+    """The lanes of one journal, whose lock the caller holds; ``turn`` it until it is settled or stuck.
+
+    A context manager: entering starts the lanes, leaving stops them, whatever they are at.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sinks: Sequence[Sink],
+        watch: Watch,
+        *,
+        heartbeat_seconds: float = 0.0,
+        again: frozenset[str] = frozenset(),
+    ) -> None:
+        self._reader = JournalReader(folder)
+        self._watch = watch
+        self._tail = Tail()
+        self.board = Board(StatusFile(folder))
+        self.lanes = [
+            Lane(
+                sink, folder, self.board, self._tail,
+                heartbeat_seconds=heartbeat_seconds, from_start=sink.name in again,
+            )
+            for sink in sinks
+        ]
+        self._moved = time.monotonic()
+        self._positions: list[tuple[int, str]] = []
+
+    def __enter__(self) -> Shipment:
+        self._look()
+        self.board.write(at_once=True)  # who started this process waits for its first word
+        for lane in self.lanes:
+            lane.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tail.stop()
+        for lane in self.lanes:
+            lane.sink.interrupt()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for lane in self.lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
+        self.board.write(at_once=True)
+        self._watch.close()
+
+    @property
+    def writer_gone(self) -> bool:
+        """Whether the writer's death has been noticed."""
+        return self._tail.final
+
+    def turn(self, seconds: float) -> None:
+        """Wait a moment for the writer's death, look at the journal's end, write the status."""
+        if self._tail.final:
+            self._tail.pause(seconds)
+        gone = self._tail.final or self._watch.wait(seconds)
+        self._look(gone=gone)
+        self.board.write()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the journal has come to its end and no lane can do more for it now."""
+        lanes = self.own_lanes()
+        end = self._tail.position
+        done = [lane for lane in lanes if lane.state == DONE and lane.position >= end]
+        off = [lane for lane in lanes if lane.state == SWITCHED_OFF]
+        return len(done) + len(off) == len(lanes) and (bool(done) or self._tail.final)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more is to be expected of the writer: it is gone, or closed the journal."""
+        return self._tail.final or any(lane.state == DONE for lane in self.own_lanes())
+
+    @property
+    def parked(self) -> int:
+        """How many records this journal's lanes have parked, earlier shipments included."""
+        return sum(lane.parked for lane in self.board.lanes())
+
+    @property
+    def position(self) -> int:
+        """Where the slowest of the lanes stands that are not switched off."""
+        moving = [lane.position for lane in self.own_lanes() if lane.state != SWITCHED_OFF]
+        return min(moving, default=self._tail.position)
+
+    @property
+    def seconds_without_progress(self) -> float:
+        """How long no lane has moved."""
+        return time.monotonic() - self._moved
+
+    def mark_if_shipped(self) -> bool:
+        """Say in the status that the journal is shipped, if every lane that it ever had is done; return whether it is.
+
+        An OTLP lane that is switched off (a traces-only back end has two) does not hold a journal back from the
+        retention, as the local store has it all.
+        """
+        lanes = self.board.lanes()
+        done = [lane for lane in lanes if lane.state == DONE]
+        open_ = [lane for lane in lanes if lane.state not in {DONE, SWITCHED_OFF}]
+        store_off = any(lane.name == STORE_LANE and lane.state == SWITCHED_OFF for lane in lanes)
+        never = self._reader.identity.otlp and not any(lane.name.startswith("otlp.") for lane in lanes)
+        shipped = bool(done) and not open_ and not store_off and not never
+        if shipped:
+            self.board.mark_shipped()
+        return shipped
+
+    def own_lanes(self) -> list[LaneStatus]:
+        """Return the status of the lanes of this shipment."""
+        own = {lane.sink.name for lane in self.lanes}
+        return [lane for lane in self.board.lanes() if lane.name in own]
+
+    def _look(self, *, gone: bool = False) -> None:
+        self._tail.look(self._reader.end_position(), final=gone)
+        positions = [(lane.position, lane.state) for lane in self.own_lanes()]
+        if positions != self._positions or not self.ended:
+            self._positions, self._moved = positions, time.monotonic()

@@ -1,0 +1,151 @@
+"""A folder of journals goes in, deliveries of what their processes left behind and a report come out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evsys_otel.errors import EvsysOtelError
+from evsys_otel.events import RunEnded, RunStarted
+from evsys_otel.journal import Identity, JournalFolder, JournalLock, JournalReader, list_journals, owner_state
+from evsys_otel.shipper.board import DONE, SWITCHED_OFF
+from evsys_otel.shipper.shipment import Shipment
+from evsys_otel.shipper.sinks import Sink
+from evsys_otel.shipper.watch import DeadWatch
+
+_logger = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.05
+PATIENCE_SECONDS = 15.0
+"""How long the lanes of one journal may stand still before the next journal's turn."""
+UNTOUCHED_SECONDS = 300.0
+"""After this long without a write a journal whose process cannot be asked after counts as left behind."""
+
+
+@dataclass
+class SyncReport:
+    """What a sync did: journals shipped, events and step values delivered, records parked.
+
+    ``switched_off`` counts lanes that their destinations refuse, ``still_running`` journals of live processes, and
+    ``waiting`` journals with lanes that could not be finished now or whose destination is not configured here.
+    """
+
+    journals: int = 0
+    events: int = 0
+    values: int = 0
+    parked: int = 0
+    switched_off: int = 0
+    still_running: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sync is: ``shipped_bytes`` of ``total_bytes`` of journal number ``number`` of ``count``."""
+
+    journal_id: str
+    number: int
+    count: int
+    shipped_bytes: int
+    total_bytes: int
+
+
+MakeSinks = Callable[[Identity], Sequence[Sink]]
+Tell = Callable[[Progress], None]
+
+
+def sync_folder(
+    root: Path, make_sinks: MakeSinks, *, again: str | None = None, tell: Tell | None = None,
+    now_unix_nano: Callable[[], int] = time.time_ns,
+) -> SyncReport:
+    """Ship every journal below ``root`` whose process is dead; safe to repeat and to run beside live processes.
+
+    ``again`` is a run's id: the journals that hold it, shipped or not, are sent once more from their start.
+    """
+    report = SyncReport()
+    work: list[tuple[JournalFolder, Sequence[Sink]]] = []
+    for journal in list_journals(root):
+        if journal.identity is None or (again is not None and not _holds_run(journal.path, again)):
+            continue
+        if _may_be_alive(journal, now_unix_nano()):
+            report.still_running += 1
+            continue
+        sinks = make_sinks(journal.identity)
+        if again is not None or _has_work(journal, sinks):
+            work.append((journal, sinks))
+    for number, (journal, sinks) in enumerate(work, start=1):
+        _sync_journal(journal, sinks, report, again is not None, _teller(tell, journal, number, len(work)))
+    return report
+
+
+def _may_be_alive(journal: JournalFolder, now_unix_nano: int) -> bool:
+    assert journal.identity is not None
+    state = owner_state(journal.identity)
+    if state == "unknown":
+        return now_unix_nano - journal.last_write_unix_nano < UNTOUCHED_SECONDS * 1e9
+    return state == "alive"
+
+
+def _has_work(journal: JournalFolder, sinks: Sequence[Sink]) -> bool:
+    """Whether a lane that is configured here has not come to the journal's end."""
+    if journal.status is None:
+        return True
+    done = {lane.name for lane in journal.status.lanes if lane.state == DONE and lane.position >= journal.end}
+    return journal.status.shipped_unix_nano is None or any(sink.name not in done for sink in sinks)
+
+
+def _holds_run(folder: Path, run_id: str) -> bool:
+    reader = JournalReader(folder)
+    while chunk := reader.read(final=True):
+        if any(isinstance(event, (RunStarted, RunEnded)) and event.id == run_id for event in chunk.events):
+            return True
+    return False
+
+
+def _sync_journal(
+    journal: JournalFolder, sinks: Sequence[Sink], report: SyncReport, again: bool, tell: Callable[[int], None]
+) -> None:
+    lock = JournalLock(journal.path)
+    try:
+        if not lock.acquire():
+            report.still_running += 1
+            return
+        shipment = Shipment(
+            journal.path, sinks, DeadWatch(), again=frozenset(sink.name for sink in sinks) if again else frozenset()
+        )
+        parked_before = shipment.parked
+        _turn(shipment, tell)
+        _add_to(report, shipment, shipment.parked - parked_before)
+    except (EvsysOtelError, OSError) as error:
+        report.waiting += 1
+        _logger.warning("%s cannot be shipped now: %s", journal.path, error)
+    finally:
+        lock.release()
+
+
+def _turn(shipment: Shipment, tell: Callable[[int], None]) -> None:
+    with shipment:
+        while not shipment.settled and shipment.seconds_without_progress < PATIENCE_SECONDS:
+            shipment.turn(TURN_SECONDS)
+            tell(shipment.position)
+        shipment.mark_if_shipped()
+
+
+def _add_to(report: SyncReport, shipment: Shipment, parked: int) -> None:
+    report.journals += 1
+    report.events += max((lane.events for lane in shipment.lanes), default=0)
+    report.values += max((lane.values for lane in shipment.lanes), default=0)
+    report.parked += parked
+    report.switched_off += sum(lane.state == SWITCHED_OFF for lane in shipment.own_lanes())
+    report.waiting += not shipment.mark_if_shipped()
+
+
+def _teller(tell: Tell | None, journal: JournalFolder, number: int, count: int) -> Callable[[int], None]:
+    def say(position: int) -> None:
+        if tell is not None:
+            tell(Progress(journal.id, number, count, position, journal.end))
+
+    return say
