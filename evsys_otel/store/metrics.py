@@ -1,0 +1,138 @@
+"""A run's step metrics: whole, in pieces, the last and best of each series, and curves of few points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, select, tuple_
+
+from evsys_otel.store.database import Database
+from evsys_otel.store.schema import series, step_values
+from evsys_otel.store.views import Dict
+
+PIECE_ROWS = 50_000
+
+
+class FinalMetric(NamedTuple):
+    """The value at a series' last step."""
+
+    step: int
+    value: float
+
+
+class BestMetric(NamedTuple):
+    """The least and the greatest value of a series; NaN never wins, and is both only where there is nothing else."""
+
+    lowest: float
+    highest: float
+
+
+class CurvePoint(NamedTuple):
+    """A bucket of consecutive steps: its last step, the extremes (NaN left out), the last value, how many there are."""
+
+    step: int
+    lowest: float
+    highest: float
+    last: float
+    size: int
+
+
+def read_in_pieces(
+    database: Database, run_id: str, name: str | None, split: str | None, piece_rows: int = PIECE_ROWS
+) -> Iterator[list[Dict]]:
+    """Yield a run's metrics, long format, by split, name and step; each piece is read in a transaction of its own."""
+    with database.reading() as conn:
+        labels = {row.id: (row.split, row.name) for row in conn.execute(_series_of(run_id, name, split))}
+    places = sorted(labels, key=lambda number: labels[number])
+    for numbers in _bundles(places):
+        after: tuple[int, int] | None = None
+        while True:
+            rows = _read_piece(database, numbers, after, piece_rows)
+            if rows:
+                yield [_metric(labels[number], step, value) for number, step, value in rows]
+            if len(rows) < piece_rows:
+                break
+            after = (rows[-1][0], rows[-1][1])
+
+
+def metric_names(conn: Connection, run_id: str) -> list[tuple[str, str]]:
+    """Return each (split, name) that the run has values of."""
+    return sorted((row.split, row.name) for row in conn.execute(_series_of(run_id, None, None)))
+
+
+def final_metrics(conn: Connection, run_id: str) -> dict[tuple[str, str], FinalMetric]:
+    """Return the value at the last step of each series, by (split, name)."""
+    every = step_values.alias()
+    last = select(func.max(every.c.step)).where(every.c.series == series.c.id).scalar_subquery()
+    at_last = (step_values.c.series == series.c.id) & (step_values.c.step == last)
+    found = select(series.c.split, series.c.name, step_values.c.step, step_values.c.value)
+    found = found.join_from(series, step_values, at_last).where(series.c.run_id == run_id)
+    rows = sorted(tuple(row) for row in conn.execute(found))
+    return {(split, name): FinalMetric(step, _number(value)) for split, name, step, value in rows}
+
+
+def best_metrics(conn: Connection, run_id: str) -> dict[tuple[str, str], BestMetric]:
+    """Return the extremes of each series, by (split, name); it reads every value of the run."""
+    extremes = select(series.c.split, series.c.name, func.min(step_values.c.value), func.max(step_values.c.value))
+    extremes = extremes.join_from(series, step_values, step_values.c.series == series.c.id)
+    extremes = extremes.where(series.c.run_id == run_id).group_by(series.c.id, series.c.split, series.c.name)
+    rows = sorted((tuple(row) for row in conn.execute(extremes)), key=lambda row: row[:2])
+    return {(split, name): BestMetric(_number(low), _number(high)) for split, name, low, high in rows}
+
+
+def curve(conn: Connection, run_id: str, name: str, split: str, buckets: int) -> list[CurvePoint]:
+    """Return a series as at most ``buckets`` points (one more where steps span 64 bits), reduced by the database."""
+    number = conn.execute(_series_of(run_id, name, split)).scalars().first()
+    own = step_values.c.series == number
+    low, high = conn.execute(select(func.min(step_values.c.step), func.max(step_values.c.step)).where(own)).one()
+    if number is None or low is None:
+        return []
+    width = (high - low) // max(1, buckets) + 1
+    origin = low if high - low < 2**63 else 0  # the difference must fit 64 bits in the database too
+    bucket = ((step_values.c.step - origin) // width).label("bucket")
+    reduced = select(
+        func.max(step_values.c.step).label("last_step"), func.min(step_values.c.value).label("lowest"),
+        func.max(step_values.c.value).label("highest"), func.count().label("count"),
+    ).where(own).group_by(bucket).subquery()  # fmt: skip
+    at_last = (step_values.c.series == number) & (step_values.c.step == reduced.c.last_step)
+    points = select(reduced.c.last_step, reduced.c.lowest, reduced.c.highest, step_values.c.value, reduced.c.count)
+    points = points.join_from(reduced, step_values, at_last).order_by(reduced.c.last_step)
+    return [
+        CurvePoint(step, _number(lowest), _number(highest), _number(last), count)
+        for step, lowest, highest, last, count in conn.execute(points)
+    ]
+
+
+def _series_of(run_id: str, name: str | None, split: str | None) -> Any:
+    chosen = select(series.c.id, series.c.split, series.c.name).where(series.c.run_id == run_id)
+    if name is not None:
+        chosen = chosen.where(series.c.name == name)
+    return chosen if split is None else chosen.where(series.c.split == split)
+
+
+def _bundles(places: list[int]) -> Iterator[list[int]]:
+    """Yield the series one by one: the pieces then come in the order of split, name and step."""
+    for number in places:
+        yield [number]
+
+
+def _read_piece(
+    database: Database, numbers: list[int], after: tuple[int, int] | None, piece_rows: int
+) -> list[tuple[int, int, float | None]]:
+    key = (step_values.c.series, step_values.c.step)
+    chosen = select(*key, step_values.c.value).where(step_values.c.series.in_(numbers))
+    if after is not None:
+        chosen = chosen.where(tuple_(*key) > after)
+    with database.reading() as conn:
+        return [(row[0], row[1], row[2]) for row in conn.execute(chosen.order_by(*key).limit(piece_rows))]
+
+
+def _metric(label: tuple[str, str], step: int, value: float | None) -> Dict:
+    return {"step": step, "name": label[1], "value": _number(value), "split": label[0]}
+
+
+def _number(value: float | None) -> float:
+    """Return a value as it was logged: NULL is NaN."""
+    return math.nan if value is None else float(value)
