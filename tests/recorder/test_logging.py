@@ -136,7 +136,8 @@ class Tensor:
 NUMBERS = {
     "int": (3, 3.0), "bool": (True, 1.0), "np32": (np.float32(0.5), 0.5), "np64": (np.float64(0.1), 0.1),
     "npint": (np.int64(7), 7.0), "np0": (np.array(2.5), 2.5), "np1": (np.array([1.5]), 1.5),
-    "tensor": (Tensor(4.5), 4.5), "decimal": (Decimal("0.25"), 0.25), "inf": (math.inf, math.inf), "minf": (-math.inf, -math.inf),
+    "tensor": (Tensor(4.5), 4.5), "decimal": (Decimal("0.25"), 0.25), "inf": (math.inf, math.inf),
+    "minf": (-math.inf, -math.inf),
     "huge": (10**400, math.inf), "zero": (-0.0, -0.0), "big": (2**70, float(2**70)),
 }
 
