@@ -15,12 +15,15 @@ from evsys_otel.translate.collector import Collector
 from evsys_otel.translate.entities import end_entity, start_entities, update_entities
 from evsys_otel.translate.statement import Source, Statement
 
+_EVENT_NAME = "event.name"
+"""The attribute by which SDKs older than the record's own field name an event."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogFacts:
     """What the translator reads of a log record; the time is the event's, else that of its observation."""
 
-    event_name: Any
+    event_name: str | None
     time_unix_nano: Any
     attributes: Any
     body: Any
@@ -28,10 +31,10 @@ class LogFacts:
 
 def take_log(collector: Collector, log: LogFacts, source: Source) -> None:
     """Take a log event of ours; another log record, or one that cannot be used, is ignored and counted."""
-    take = _TAKERS.get(log.event_name) if isinstance(log.event_name, str) else None
+    attributes = Attributes(log.attributes)
+    take = _TAKERS.get(log.event_name or attributes.text(_EVENT_NAME) or "")
     if take is None or not is_time(log.time_unix_nano):
         return collector.ignore()
-    attributes = Attributes(log.attributes)
     said = Statement.read(attributes, source, log.time_unix_nano)
     if take(collector, said, log.body):
         collector.mention(said)
