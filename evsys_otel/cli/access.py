@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,9 @@ from evsys_otel.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from evsys_otel.store import Store
+
+LIKE_AN_ID = re.compile(r"[0-9a-fA-F-]{4,36}")
+"""What is looked for among ids before names; anything else may be a name first."""
 
 Kind = Literal["experiment", "group", "run"]
 
@@ -43,14 +47,19 @@ class Place:
         Of several records with the name the newest is taken, which is said on standard error.
 
         Raises:
-            NotFoundError: there is none.
-            StoreError: a prefix or, with ``unique``, a name has several.
+            NotFoundError: there is none, or the prefix has several.
+            StoreError: with ``unique`` the name has several.
         """
+        named = None if LIKE_AN_ID.fullmatch(identifier) else self._find_name(identifier, unique=unique)
+        if named is not None:
+            return named
         try:
-            kind, found = self.store.find_id(identifier)
+            return self.load(*self.store.find_id(identifier))
         except NotFoundError:
-            return self._find_name(identifier, unique=unique)
-        return self.load(kind, found)
+            named = self._find_name(identifier, unique=unique)
+            if named is None:
+                raise
+            return named
 
     def load(self, kind: str, identifier: str) -> Target:
         """Return the record of an id; raises NotFoundError when it was removed meanwhile."""
@@ -78,7 +87,7 @@ class Place:
         for experiment in self.store.list_experiments():
             yield from self.store.list_groups(experiment["id"])
 
-    def _find_name(self, name: str, *, unique: bool) -> Target:
+    def _find_name(self, name: str, *, unique: bool) -> Target | None:
         for kind, records in self._by_kind():
             named = [record for record in records if record["name"] == name]
             if not named:
@@ -90,9 +99,7 @@ class Place:
             if len(named) > 1:
                 print(f"{len(named)} {kind}s are named {name!r}; this is the newest, {newest['id']}.", file=sys.stderr)
             return Target(kind, newest["id"], name, newest)
-        raise NotFoundError(
-            f"Nothing in {self.label} has the id or name {name!r}; `evsys-otel ls` lists what there is."
-        )
+        return None
 
     def _by_kind(self) -> Iterator[tuple[Kind, list[dict[str, Any]]]]:
         yield "run", self.store.list_runs()
@@ -102,7 +109,7 @@ class Place:
 
 def started(record: dict[str, Any]) -> int:
     """Return when a record began, in nanoseconds, 0 when it is not known."""
-    return record.get("started_at_unix_nano") or record.get("created_at_unix_nano") or 0
+    return record["started_unix_nano"] or record["created_unix_nano"] or 0
 
 
 @contextmanager

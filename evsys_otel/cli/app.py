@@ -213,4 +213,4 @@ def demo(as_json: AsJson = False, store: StoreUrl = None) -> None:
     """Train a small sweep on handwritten digits, then list it and show its best run."""
     from evsys_otel.cli import demonstrating
 
-    demonstrating.run(Output(as_json=as_json), store)
+    demonstrating.demonstrate(Output(as_json=as_json), store)

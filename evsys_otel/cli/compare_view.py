@@ -84,7 +84,7 @@ def _cell(cell: Summary | None, column: Column) -> str:
         return "[dim]-[/]"
     text = format_number(cell.mean)
     if cell.deviation is not None:
-        text += f" ± {format_number(cell.deviation)}"
+        text += f" ± {cell.deviation:.2g}"
     if cell.finite < len(column.runs) and len(column.runs) > 1:
         text += f" [yellow]({cell.finite} of {len(column.runs)})[/]"
     return text

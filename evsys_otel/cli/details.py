@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evsys_otel.cli.compare import Column, RunFacts
+from evsys_otel.cli.compare import Column, RunFacts, split_order
+from evsys_otel.cli.curves import Curve
 from evsys_otel.cli.listing import experiment_row, run_row
 from evsys_otel.cli.output import UsageError
 from evsys_otel.cli.scores import metrics_to_draw
@@ -14,6 +15,7 @@ from evsys_otel.errors import NotFoundError
 
 if TYPE_CHECKING:
     from evsys_otel.cli.access import Place, Target
+    from evsys_otel.store import BestMetric, Completeness, CurvePoint, FinalMetric, Store
 
 BUCKETS = 200
 """Points of a curve: more than a terminal has dots across, few enough to be read at once."""
@@ -50,8 +52,8 @@ def handle_of(place: Place, target: Target) -> str:
     if target.kind == "group":
         raise UsageError(f"{target.name!r} is a group; handles are those of runs and experiments.")
     runs = place.store.list_runs(experiment_id=target.id)
-    last = max((run["last_unix_nano"] for run in runs if run.get("last_unix_nano")), default=0)
-    return encode_handle(ExperimentHandle(target.id, target.name, target.record.get("project_id"), last))
+    last = max((run["last_signal_unix_nano"] or 0 for run in runs), default=0)
+    return encode_handle(ExperimentHandle(target.id, target.name, target.record["project_id"], last))
 
 
 def comparison_columns(place: Place, targets: Sequence[Target]) -> list[Column]:
@@ -74,7 +76,7 @@ def _gather_run(place: Place, target: Target, metrics: Sequence[str] | None) -> 
     store, run = place.store, target.record
     experiment = store.get_experiment(run["experiment_id"]) if run["experiment_id"] else None
     groups = store.list_groups(run["experiment_id"]) if run["group_id"] else []
-    finals = store.final_metrics(target.id)
+    finals, extremes = store.final_metrics(target.id), store.best_metrics(target.id)
     names = list(metrics or metrics_to_draw(finals))
     unknown = [name for name in names if all(name != known for _, known in finals)]
     if unknown:
@@ -83,38 +85,92 @@ def _gather_run(place: Place, target: Target, metrics: Sequence[str] | None) -> 
         "run": run,
         "experiment": _reference(experiment),
         "group": _reference(next((group for group in groups if group["id"] == run["group_id"]), None)),
-        "completeness": store.completeness(target.id),
-        "metrics": _metric_rows(finals),
-        "curves": [{"name": name, "splits": _curves(place, target.id, name, finals)} for name in names],
+        "completeness": completeness_facts(store.completeness(target.id)),
+        "metrics": [_metric_row(key, finals[key], extremes[key]) for key in in_order(finals)],
+        "curves": [{"name": name, "splits": _curves(store, target.id, name, finals)} for name in names],
         "undrawn": len({name for _, name in finals} - set(names)),
         "evals": store.list_evals(target.id),
         "checkpoints": store.list_checkpoints(target.id),
-        "predictions": store.count_predictions(target.id),
+        "predictions": count_predictions(store, target.id),
     }
 
 
 def _gather_group(place: Place, target: Target) -> dict[str, Any]:
-    experiment = place.store.get_experiment(target.record["experiment_id"])
-    return {"group": target.record, "experiment": _reference(experiment), "runs": _scored(place, place.runs_of(target))}
+    detail = place.store.experiment_detail(target.record["experiment_id"])
+    runs = [run_row(run) for run in (detail or {}).get("runs", []) if run["group_id"] == target.id]
+    return {"group": target.record, "experiment": _reference(detail), "runs": runs}
 
 
 def _gather_experiment(place: Place, target: Target) -> dict[str, Any]:
-    runs = place.runs_of(target)
-    groups = [
-        {**group, "runs": _scored(place, [run for run in runs if run["group_id"] == group["id"]])}
-        for group in place.store.list_groups(target.id)
-    ]
-    known = {group["id"] for group in groups}
+    detail = place.store.experiment_detail(target.id)
+    if detail is None:
+        raise NotFoundError(f"The experiment {target.id} is no longer in {place.label}.")
+    summary = experiment_row(detail)
+    runs = summary.pop("runs")
+    known = {group["id"] for group in detail["groups"]}
+    groups = [{**group, "runs": [run for run in runs if run["group_id"] == group["id"]]} for group in detail["groups"]]
     return {
         "experiment": target.record,
-        "summary": experiment_row(target.record, runs),
+        "summary": summary,
         "groups": groups,
-        "runs": _scored(place, [run for run in runs if run["group_id"] not in known]),
+        "runs": [run for run in runs if run["group_id"] not in known],
     }
 
 
-def _scored(place: Place, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [run_row(run) for run in runs]
+def count_predictions(store: Store, run_id: str) -> int:
+    """Return how many predictions a run has, by halving: their texts may be large and are not read."""
+    low, high = 0, 1
+    while store.list_predictions(run_id, limit=1, offset=high - 1):
+        low, high = high, high * 2
+    while high - low > 1:  # There are at least ``low`` and fewer than ``high``.
+        middle = (low + high) // 2
+        if store.list_predictions(run_id, limit=1, offset=middle - 1):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def completeness_facts(found: Completeness) -> dict[str, Any]:
+    """Return ``{state, missing, text, attempts, gaps}``; a gap has the numbers of log calls that lack, as intervals."""
+    return {
+        "state": found.state,
+        "missing": found.missing,
+        "text": found.text,
+        "attempts": [
+            {"attempt": each.attempt, "state": each.state, "missing": each.missing} for each in found.attempts
+        ],
+        "gaps": [gap._asdict() for gap in found.gaps],
+    }
+
+
+def in_order(keys: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (split, name) pairs as people read them."""
+    return sorted(keys, key=lambda key: (split_order(key[0]), key[1]))
+
+
+def _metric_row(key: tuple[str, str], final: FinalMetric, extremes: BestMetric) -> dict[str, Any]:
+    numbers = {"step": final.step, "last": final.value, "min": extremes.lowest, "max": extremes.highest}
+    return {"split": key[0], "name": key[1], **numbers}
+
+
+def _curves(store: Store, run_id: str, name: str, finals: Mapping[tuple[str, str], FinalMetric]) -> list[Curve]:
+    splits = [split for split, known in in_order(finals) if known == name]
+    return [
+        _curve(split, store.curve(run_id, name, split, BUCKETS if number == 0 else MARKS), finals[split, name].value)
+        for number, split in enumerate(splits)
+    ]
+
+
+def _curve(split: str, points: Sequence[CurvePoint], final: float) -> Curve:
+    return Curve(
+        label=split,
+        steps=[point.step for point in points],
+        low=[point.lowest for point in points],
+        high=[point.highest for point in points],
+        last=[point.last for point in points],
+        final=final,
+    )
 
 
 def _facts(place: Place, runs: list[dict[str, Any]]) -> list[RunFacts]:
@@ -130,7 +186,7 @@ def _config_of(run: dict[str, Any]) -> dict[str, Any]:
 
 def _finals(place: Place, run_id: str) -> dict[tuple[str, str], float]:
     """Return the last value of each metric, and those of each eval's last time under the split `eval`."""
-    finals = {key: final["last"] for key, final in place.store.final_metrics(run_id).items()}
+    finals = {key: final.value for key, final in place.store.final_metrics(run_id).items()}
     for record in place.store.list_evals(run_id):
         for name, value in (record["metrics"] or {}).items():
             if isinstance(value, (int, float)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evsys_otel.cli.compare import flatten
 from evsys_otel.cli.curves import Line, draw_curves
 from evsys_otel.cli.formats import (
+    STATUS_STYLES,
     format_age,
     format_count,
     format_duration,
@@ -18,7 +19,7 @@ from evsys_otel.cli.formats import (
     styled_status,
 )
 from evsys_otel.cli.output import speaks_unicode
-from evsys_otel.cli.tables import facts_table, plain_table, runs_table, section, status_of
+from evsys_otel.cli.tables import facts_table, name_text, plain_table, runs_table, section, status_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -39,9 +40,9 @@ def render(found: dict[str, Any], console: Console, *, log: bool = False) -> Ite
     elif found["kind"] == "group":
         yield _title("group", found["group"])
         yield facts_table(_pairs({"experiment": _named(found["experiment"]), "id": found["group"]["id"]}))
-        yield from section("runs", runs_table(found["runs"], found["now_unix_nano"]))
+        yield from section("runs", runs_table(found["runs"], found["now_unix_nano"], console.width))
     else:
-        yield from _experiment(found)
+        yield from _experiment(found, console.width)
 
 
 def charts(curves: Sequence[dict[str, Any]], console: Console, *, log: bool = False) -> Iterator[RenderableType]:
@@ -103,15 +104,15 @@ def _run_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     from rich.markup import escape
 
     run, completeness, now = found["run"], found["completeness"], found["now_unix_nano"]
-    began, ended = run["started_at_unix_nano"], run["ended_at_unix_nano"]
+    began, ended = run["started_unix_nano"], run["ended_unix_nano"]
     took = f", {format_duration((ended - began) / 1e9)}" if began and ended else ""
-    style = styled_status(completeness.state)
+    state = styled_status(completeness["state"])
     pairs = _pairs({
         "experiment": _named(found["experiment"]),
         "group": _named(found["group"]),
         "id": run["id"],
         "status": status_of(run) + (f" [red]{escape(run['error_message'])}[/]" if run.get("error_message") else ""),
-        "data": style if completeness.text == completeness.state else f"{style}  {escape(completeness.text)}",
+        "data": state if completeness["state"] == "whole" else _state_text(completeness),
         "started": f"{format_time(began)}, {format_age(began, now)}{took}" if began else "",
         "seed": "" if run["seed"] is None else str(run["seed"]),
         "recipe": escape(run["recipe_kind"] or ""),
@@ -121,24 +122,36 @@ def _run_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     return pairs + _gaps(completeness)
 
 
-def _gaps(completeness: Any) -> list[tuple[str, str]]:
+def _state_text(completeness: dict[str, Any]) -> str:
+    """Return the state in its colour with what the store says of it; the gaps have lines of their own."""
+    from rich.markup import escape
+
+    text = completeness["text"].partition(" (")[0]
+    style = STATUS_STYLES.get(completeness["state"], "")
+    return f"[{style}]{escape(text)}[/]"
+
+
+def _gaps(completeness: dict[str, Any]) -> list[tuple[str, str]]:
     """Name what is missing: log calls, by their numbers within the attempt, split and metric."""
+    from rich.markup import escape
+
     lines = []
-    for gap in completeness.gaps:
-        attempt, split, name, intervals = gap
+    for gap in completeness["gaps"]:
+        intervals = gap["intervals"]
         calls = ", ".join(f"{first:,}" if first == last else f"{first:,}-{last:,}" for first, last in intervals[:6])
         more = ", ..." if len(intervals) > 6 else ""
-        of = f"attempt {attempt} " if len(completeness.attempts) > 1 else ""
-        lines.append(("", f"[yellow]{of}{split} {name}: calls {calls}{more}[/]"))
+        of = f"attempt {gap['attempt']}, " if len(completeness["attempts"]) > 1 else ""
+        what = f"{gap['split']} {gap['name']}" if gap["split"] else gap["name"]
+        lines.append(("", f"[yellow]{of}{escape(what)}: calls {calls}{more}[/]"))
     return _bounded(lines, GAPS)
 
 
-def _experiment(found: dict[str, Any]) -> Iterator[RenderableType]:
+def _experiment(found: dict[str, Any], width: int) -> Iterator[RenderableType]:
     from rich.markup import escape
 
     record, summary, now = found["experiment"], found["summary"], found["now_unix_nano"]
     yield _title("experiment", record)
-    began = summary["started_at_unix_nano"]
+    began = summary["started_unix_nano"]
     yield facts_table(_pairs({
         "hypothesis": escape(record.get("hypothesis") or ""),
         "conclusion": escape(record.get("conclusion") or ""),
@@ -153,9 +166,9 @@ def _experiment(found: dict[str, Any]) -> Iterator[RenderableType]:
     }))  # fmt: skip
     for group in found["groups"]:
         title = f"{escape(group['name'])}  [dim not bold]group {short_id(group['id'])}[/]"
-        yield from section(title, runs_table(group["runs"], now))
+        yield from section(title, runs_table(group["runs"], now, width))
     if found["runs"]:
-        yield from section("runs", runs_table(found["runs"], now))
+        yield from section("runs", runs_table(found["runs"], now, width))
 
 
 def _error(record: dict[str, Any]) -> str:
@@ -172,9 +185,9 @@ def _metrics_table(rows: Sequence[dict[str, Any]]) -> Table:
     )
     for row in rows[:METRIC_LINES]:
         numbers = (format_number(row[key]) for key in ("step", "last", "min", "max"))
-        table.add_row(f"[dim]{escape(row['split'])}[/]", escape(row["name"]), *numbers)
+        table.add_row(f"[dim]{escape(row['split'])}[/]", name_text(row["name"]), *numbers)
     if len(rows) > METRIC_LINES:
-        table.add_row("", f"[dim]{len(rows) - METRIC_LINES} more[/]")
+        table.add_row("", name_text(f"{len(rows) - METRIC_LINES:,} more", "dim"))
     return table
 
 
@@ -187,7 +200,7 @@ def _evals_table(evals: Sequence[dict[str, Any]]) -> RenderableType:
         metrics = "  ".join(
             f"[dim]{escape(name)}[/] {_metric(value)}" for name, value in (record["metrics"] or {}).items()
         )
-        table.add_row(escape(record["name"] or "-"), format_number(record["step"]), metrics or "-")
+        table.add_row(name_text(record["name"] or "-"), format_number(record["step"]), metrics or "-")
     return table
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 COLUMNS: dict[str, Columns] = {
     "metrics": {
         "run_id": "text", "run_name": "text", "split": "text", "name": "text", "step": "int", "value": "float",
-        "time": "text",
     },
     "predictions": {
         "run_id": "text", "run_name": "text", "eval_id": "text", "kind": "text", "step": "int", "task_id": "text",
@@ -77,7 +76,8 @@ def export(rows: Iterable[Row], job: Job) -> dict[str, Any]:
 
 
 def _metrics(place: Place, run_id: str) -> Iterator[Row]:
-    yield from place.store.iter_metrics(run_id)
+    for piece in place.store.iter_metrics(run_id):
+        yield from piece
 
 
 def _predictions(place: Place, run_id: str) -> Iterator[Row]:

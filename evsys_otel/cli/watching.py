@@ -79,7 +79,7 @@ def render(look: dict[str, Any], console: Console) -> Iterator[RenderableType]:
         yield from charts(look["curves"], console)
     else:
         yield ""
-        yield runs_table(_runs(look), look["now_unix_nano"])
+        yield runs_table(_runs(look), look["now_unix_nano"], console.width)
 
 
 def state_line(look: dict[str, Any]) -> str:
@@ -89,11 +89,11 @@ def state_line(look: dict[str, Any]) -> str:
         running = sum(run["status"] == RUNNING for run in runs)
         return f"{styled_status(look[look['kind']]['status'])}  {running:,} of {len(runs):,} runs running"
     run = look["run"]
-    until = run["ended_at_unix_nano"] or look["now_unix_nano"]
+    until = run["ended_unix_nano"] or look["now_unix_nano"]
     took = format_duration((until - started(run)) / 1e9) if started(run) else "-"
     steps = [row["step"] for row in look["metrics"] if row["step"] is not None]
     step = f"step {format_number(max(steps))}" if steps else "no step yet"
-    return f"{status_of(run)}  {step}  {styled_status(look['completeness'].state)}  [dim]{took}[/]"
+    return f"{status_of(run)}  {step}  {styled_status(look['completeness']['state'])}  [dim]{took}[/]"
 
 
 def _looks(
