@@ -12,6 +12,7 @@ import gzip
 import http.server
 import socket
 import ssl
+import sys
 import threading
 import time
 import zlib
@@ -111,7 +112,8 @@ class OtlpReceiver:
     """A receiver on a port of its own, or on ``port``.
 
     ``certificates`` make it speak TLS, ``mutual`` ask for the client's too. ``max_bytes`` bounds a request as real
-    receivers do (RESOURCE_EXHAUSTED, 413). Without ``keep`` requests are only counted, in ``records_taken``.
+    receivers do (RESOURCE_EXHAUSTED, 413). Without ``keep`` records are only counted, in ``records_taken``.
+    ``other_paths`` is the signal that comes under HTTP paths other than ``.../v1/traces`` and its like, else 404.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class OtlpReceiver:
         mutual: bool = False,
         max_bytes: int | None = None,
         keep: bool = True,
+        other_paths: Signal | None = None,
     ) -> None:
         self.protocol = protocol
         self.answers = answers
@@ -134,6 +137,7 @@ class OtlpReceiver:
         self.answered: list[tuple[Received, Answer]] = []
         self.records_taken = 0
         self.released = threading.Event()
+        self.other_paths = other_paths
         self._keep = keep
         self._changed = threading.Condition()
         self._count = 0
@@ -303,8 +307,7 @@ class HttpServer:
     def __init__(self, receiver: OtlpReceiver, port: int) -> None:
         self.connections: set[socket.socket] = set()
         handler = type("Handler", (HttpHandler,), {"receiver": receiver, "connections": self.connections})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", port), handler)
         self.port = self._server.server_address[1]
         if receiver.certificates is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -324,6 +327,17 @@ class HttpServer:
         for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Says nothing of clients that go away or that fail the handshake."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handle_error(request, client_address)
 
 
 class HttpHandler(http.server.BaseHTTPRequestHandler):
@@ -349,7 +363,9 @@ class HttpHandler(http.server.BaseHTTPRequestHandler):
         encoding = headers.get("content-encoding", "none")
         body = {"gzip": gzip.decompress, "deflate": zlib.decompress}.get(encoding, bytes)(body)
         path = self.path.partition("?")[0]
-        signal = next((signal for signal in REQUEST_TYPES if path.endswith(f"/v1/{signal}")), "traces")
+        signal = next((known for known in REQUEST_TYPES if path.endswith(f"/v1/{known}")), self.receiver.other_paths)
+        if signal is None:
+            return self._send(404, b"", PROTOBUF, {})
         if self.receiver.max_bytes is not None and len(body) > self.receiver.max_bytes:
             return self._send(413, b"", PROTOBUF, {})
         mutual = isinstance(self.connection, ssl.SSLSocket) and bool(self.connection.getpeercert())

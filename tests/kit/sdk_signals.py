@@ -65,7 +65,8 @@ def make_log(
 
 def make_point(name: str, values: Sequence[float], *, first_step: int = 0, **attributes: Any) -> NumberDataPoint:
     exemplars = [
-        Exemplar({"evsys.step": step}, value, START + step, 7, TRACE_ID) for step, value in enumerate(values, first_step)
+        Exemplar({"evsys.step": step}, value, START + step, 7, TRACE_ID)
+        for step, value in enumerate(values, first_step)
     ]
     return NumberDataPoint(
         attributes={"evsys.run.id": RUN_ID, "evsys.metric.name": name, "evsys.split": "train", **attributes},
