@@ -33,13 +33,14 @@ def logger_config() -> Any:
         resolve_settings(**{name: getattr(self, name) for name in setting_names()})
         return self
 
+    validators: dict[str, Any] = {"check_settings": pydantic.model_validator(mode="after")(check_settings)}
     parameters: dict[str, Any] = {**OWN_PARAMETERS, **dict.fromkeys(setting_names(), (Any, None))}
     return pydantic.create_model(
         "EvsysLoggerConfig",
         __config__=pydantic.ConfigDict(extra="forbid"),
         __doc__="Parameters of EvsysLoggerCallback: project_id, flush_every, rollout_cap, and any setting by its name.",
         __module__="evsys_otel.callback",
-        __validators__={"check_settings": pydantic.model_validator(mode="after")(check_settings)},
+        __validators__=validators,
         **parameters,
     )
 
