@@ -10,7 +10,6 @@ import logging
 import os
 import subprocess
 import sys
-import sysconfig
 import threading
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -21,6 +20,9 @@ from evsys_otel.settings import Settings, settings_to_environment
 _logger = logging.getLogger(__name__)
 
 LOG_NAME = "shipper.log"
+
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
+_INSTALLED = ("site-packages", "dist-packages")
 
 _BOOTSTRAP = (
     "import os, sys\n"
@@ -81,18 +83,24 @@ def shipper_path(path: Sequence[str] | None = None) -> list[str]:
 
     The script's folder and the working directory go to the end: a ``random.py`` beside a training script is not ours.
     """
-    entries = [os.path.abspath(entry) for entry in (sys.path if path is None else path)]
-    entries = list(dict.fromkeys(entries))
+    entries = list(dict.fromkeys(_absolute(entry) for entry in (sys.path if path is None else path)))
     script = _script_folders()
     return [entry for entry in entries if entry not in script] + [entry for entry in entries if entry in script]
 
 
 def _script_folders() -> set[str]:
-    folders = {os.path.abspath(sys.path[0]) if sys.path else os.getcwd(), os.getcwd()}
+    folders = {_absolute(""), *map(_absolute, sys.path[:1])}
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     if main_file:
-        folders.add(os.path.dirname(os.path.abspath(main_file)))
-    return folders - set(sysconfig.get_paths().values())
+        folders.add(os.path.dirname(_absolute(main_file)))
+    return {folder for folder in folders if folder != _LIBRARY and not folder.endswith(_INSTALLED)}
+
+
+def _absolute(entry: str) -> str:
+    try:
+        return os.path.abspath(entry)
+    except OSError:  # the working directory is gone
+        return entry
 
 
 def _open_log(path: Path) -> int:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from evsys_otel.journal import LaneStatus
+from evsys_otel.journal import LaneStatus, ShipperStatus
 from evsys_otel.recorder.shipping import Shipping, is_acknowledged, lanes_behind
 
 POLL_SECONDS = 0.02
@@ -16,6 +16,8 @@ STANDING_SECONDS = {"running": 5.0}
 """How long a lane may stand still before an exit no longer waits for it; a lane that backs off, half a second."""
 STANDING_ELSE_SECONDS = 0.5
 QUIET_SECONDS = 1.0
+REVIVALS = 2
+"""How often a shipper that is dead at the exit is started for the rest."""
 
 Say = Callable[[str], None]
 
@@ -47,28 +49,29 @@ def wait_until_acknowledged(shipping: Shipping, position: int, timeout: float | 
 def wait_for_drain(shipping: Shipping, position: int, deadline: float, say: Say) -> bool:
     """Wait at the process's end for lanes that make progress, until ``deadline`` (monotonic); whether all is out."""
     patience = _Patience()
+    revivals = REVIVALS
     begin = time.monotonic()
     told = False
-    while shipping.active():
-        status = shipping.status()
+    while not is_acknowledged(status := shipping.status(), position):
         now = time.monotonic()
-        if status is None or not status.lanes:
-            if now - begin > FIRST_WORD_SECONDS:
+        if not shipping.active():
+            revivals -= 1
+            if revivals < 0 or not shipping.revive():
                 return False
-        else:
-            behind = lanes_behind(status, position)
-            moving = [lane for lane in behind if patience.waits_for(lane, now)]
-            if not moving:
-                return not behind
-        if now >= deadline:
+        if now >= deadline or not _may_progress(status, position, patience, now, begin):
             return False
         if not told and now - begin > QUIET_SECONDS:
             told = True
             seconds = max(1, round(deadline - begin))
             say(f"shipping what was recorded, for at most {seconds} s; the rest goes on without us")
-        shipping.look()
         time.sleep(POLL_SECONDS)
-    return is_acknowledged(shipping.status(), position)
+    return True
+
+
+def _may_progress(status: ShipperStatus | None, position: int, patience: _Patience, now: float, begin: float) -> bool:
+    if status is None or not status.lanes:
+        return now - begin <= FIRST_WORD_SECONDS
+    return any([patience.waits_for(lane, now) for lane in lanes_behind(status, position)])  # noqa: C419 (each is asked)
 
 
 class _Patience:

@@ -109,7 +109,6 @@ class Session:
     def drain(self, deadline: float) -> None:
         """Wait, until ``deadline`` (monotonic seconds) at most, for the shipper; then say what was lost."""
         if not self.channel.silent:
-            self._shipping.revive()
             wait_for_drain(self._shipping, self.channel.writer.position, deadline, self.say)
             lost = self.channel.lost_values()
             if lost:

@@ -34,8 +34,8 @@ class Shipping(Protocol):
         """See whether the shipper lives and start it again if not; cheap, and it never blocks."""
         ...
 
-    def revive(self) -> None:
-        """Start a dead shipper again at once: the process is about to end."""
+    def revive(self) -> bool:
+        """Start a dead shipper again at once, as the process is about to end; whether one was started."""
         ...
 
     def status(self) -> ShipperStatus | None:
@@ -56,8 +56,9 @@ class NoShipping:
     def look(self) -> None:
         """Do nothing."""
 
-    def revive(self) -> None:
-        """Do nothing."""
+    def revive(self) -> bool:
+        """Start nothing."""
+        return False
 
     def status(self) -> ShipperStatus | None:
         """Return None."""
@@ -101,10 +102,12 @@ class ProcessShipping:
         finally:
             self._busy.release()
 
-    def revive(self) -> None:
-        """Start a dead shipper again, whatever the pause."""
-        if self._running and self._is_dead(self._own_status()):
+    def revive(self) -> bool:
+        """Start a dead shipper again, whatever the pause; whether it was dead."""
+        dead = self._running and self._is_dead(self._own_status())
+        if dead:
             self.start()
+        return dead
 
     def status(self) -> ShipperStatus | None:
         """Return the last word of whoever shipped the journal."""
@@ -152,8 +155,9 @@ class ThreadShipping:
     def look(self) -> None:
         """Do nothing: the thread guards itself."""
 
-    def revive(self) -> None:
-        """Do nothing."""
+    def revive(self) -> bool:
+        """Start nothing."""
+        return False
 
     def status(self) -> ShipperStatus | None:
         """Return the thread's last word."""
