@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import sys
@@ -14,6 +13,7 @@ from evsys_otel import pipeline
 from evsys_otel.errors import EvsysOtelError
 from evsys_otel.journal import JournalLock, JournalReader, remove_shipped
 from evsys_otel.settings import Settings, resolve_settings
+from evsys_otel.shipper.collector import calm_collector
 from evsys_otel.shipper.shipment import Shipment
 from evsys_otel.shipper.watch import watch_owner
 
@@ -64,9 +64,8 @@ def _ship(folder: Path, settings: Settings, hurry: _Hurry) -> None:
     sinks = pipeline.build_sinks(settings, identity)
     if not sinks:
         return
-    _calm_collector()
     shipment = Shipment(folder, sinks, watch_owner(identity), heartbeat_seconds=settings.heartbeat_seconds)
-    with shipment:
+    with calm_collector(), shipment:
         while not shipment.settled:
             shipment.turn(TURN_SECONDS)
             patience = HURRY_SECONDS if hurry.asked else PATIENCE_SECONDS
@@ -74,9 +73,3 @@ def _ship(folder: Path, settings: Settings, hurry: _Hurry) -> None:
                 _logger.warning("lanes stand still; the rest is left to `evsys-otel sync`")
                 break
         shipment.mark_if_shipped()
-
-
-def _calm_collector() -> None:
-    """Batches are many objects without cycles; the collector would walk them again and again."""
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)

@@ -12,6 +12,7 @@ from evsys_otel.errors import EvsysOtelError
 from evsys_otel.events import RunEnded, RunStarted
 from evsys_otel.journal import Identity, JournalFolder, JournalLock, JournalReader, list_journals, owner_state
 from evsys_otel.shipper.board import DONE, SWITCHED_OFF
+from evsys_otel.shipper.collector import calm_collector
 from evsys_otel.shipper.shipment import Shipment
 from evsys_otel.shipper.sinks import Sink
 from evsys_otel.shipper.watch import DeadWatch
@@ -76,8 +77,9 @@ def sync_folder(
         sinks = make_sinks(journal.identity)
         if again is not None or _has_work(journal, sinks):
             work.append((journal, sinks))
-    for number, (journal, sinks) in enumerate(work, start=1):
-        _sync_journal(journal, sinks, report, again is not None, _teller(tell, journal, number, len(work)))
+    with calm_collector():
+        for number, (journal, sinks) in enumerate(work, start=1):
+            _sync_journal(journal, sinks, report, again is not None, _teller(tell, journal, number, len(work)))
     return report
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from kit.processes import kill, process_is_alive, trainer, wait_until
 
-from evsys_otel.journal import JournalReader, StatusFile
+from evsys_otel.journal import JournalLock, JournalReader, StatusFile
 from evsys_otel.pipeline import sync_journals
 from evsys_otel.settings import resolve_settings
 from evsys_otel.store import Store, open_store
@@ -95,6 +95,14 @@ def assert_every_step_is_there_once(folder: Path, run_id: str, status: str) -> N
         assert store.completeness(run_id).state == "whole"
 
 
+def is_unlocked(journal: Path) -> bool:
+    lock = JournalLock(journal)
+    try:
+        return lock.acquire()
+    finally:
+        lock.release()
+
+
 def read_to_the_end(folder: Path) -> bool:
     status = StatusFile(journal_of(folder)).read()
     end = JournalReader(journal_of(folder)).end_position()
@@ -132,7 +140,7 @@ def test_trainer_and_shipper_are_killed_together(tmp_path: Path, repetition: int
         kill(process.pid)
         kill(pid)
         process.kill()
-        wait_until(lambda: not process_is_alive(pid))
+        wait_until(lambda: is_unlocked(journal_of(tmp_path)), what="the end of all the shipper's threads")
     settings = resolve_settings(dir=str(tmp_path / ".evsys"))
     report = sync_journals(settings)
     assert (report.journals, report.parked, report.waiting, report.still_running) == (1, 0, 0, 0)
