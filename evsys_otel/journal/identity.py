@@ -89,6 +89,7 @@ def owner_state(identity: Identity) -> OwnerState:
     """Tell whether the recording process lives: ``unknown`` where this machine or PID namespace cannot see it.
 
     A zombie is dead, and so is a process whose pid is another's by now, or whose machine was started again since.
+    Raises nothing.
     """
     if identity.boot_id != _boot_id():
         return "dead" if identity.host == _host() else "unknown"
@@ -106,7 +107,8 @@ def _process_start(pid: int) -> str:
         if sys.platform == "linux":
             stat = Path(f"/proc/{pid}/stat").read_bytes()
             fields = stat[stat.rindex(b")") + 2 :].split()
-            return _NO_PROCESS if fields[0] in {b"Z", b"X"} else fields[19].decode()
+            threads = int(fields[17])  # a first thread that is dead is no dead process while others of its run
+            return _NO_PROCESS if fields[0] in {b"Z", b"X"} and threads <= 1 else fields[19].decode()
         return _process_start_by_ps(pid)
     except (OSError, ValueError, IndexError, subprocess.SubprocessError):
         return _UNTELLABLE if _may_exist(pid) else _NO_PROCESS

@@ -45,15 +45,17 @@ def bound_config(
 
 
 def _bounded(tree: Tree, max_bytes: int) -> Tree:
-    whole = size = size_bytes(tree)
-    if size > max_bytes:
-        tree = _count_long_lists(tree)
+    whole = size_bytes(tree)
+    if whole <= max_bytes:
+        return tree
+    tree = _count_long_lists(tree)
     for _ in range(_MAX_REPLACED):
-        size = size_bytes(tree)
-        if size <= max_bytes or not isinstance(tree, (dict, list)) or not tree:
+        if size_bytes(tree) <= max_bytes:
+            return tree
+        if not isinstance(tree, (dict, list)) or not tree:
             break
         _replace_largest(tree)
-    return tree if size_bytes(tree) <= max_bytes else {BYTES_KEY: whole}
+    return {BYTES_KEY: whole}
 
 
 def _count_long_lists(tree: Tree) -> Tree:
