@@ -19,7 +19,7 @@ from evsys_otel.cli.formats import (
     styled_status,
 )
 from evsys_otel.cli.output import speaks_unicode
-from evsys_otel.cli.tables import facts_table, name_text, plain_table, runs_table, section, status_of
+from evsys_otel.cli.tables import data_text, facts_table, name_text, plain_table, runs_table, section, status_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -112,12 +112,12 @@ def _run_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         "group": _named(found["group"]),
         "id": run["id"],
         "status": status_of(run) + (f" [red]{escape(run['error_message'])}[/]" if run.get("error_message") else ""),
-        "data": state if completeness["state"] == "whole" else _state_text(completeness),
         "started": f"{format_time(began)}, {format_age(began, now)}{took}" if began else "",
         "seed": "" if run["seed"] is None else str(run["seed"]),
         "recipe": escape(run["recipe_kind"] or ""),
         "wandb": escape(run.get("wandb_run_url") or ""),
         "predictions": f"{found['predictions']:,}" if found["predictions"] else "",
+        "data": state if completeness["state"] == "whole" else _state_text(completeness),
     })  # fmt: skip
     return pairs + _gaps(completeness)
 
@@ -158,7 +158,7 @@ def _experiment(found: dict[str, Any], width: int) -> Iterator[RenderableType]:
         "id": record["id"],
         "trace id": record["id"].replace("-", ""),
         "status": styled_status(summary["status"]) + _error(record),
-        "data": styled_status(summary["completeness"]),
+        "data": data_text(summary),
         "best": "" if summary["best_score"] is None else format_number(summary["best_score"]),
         "tags": escape(", ".join(record.get("tags") or [])),
         "project": escape(record.get("project_id") or ""),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-NAME_WIDTH = 14
+NAME_WIDTH = 18
 
 
 def examine(store_url: str | None, *, quick: bool, as_json: bool) -> dict[str, Any]:

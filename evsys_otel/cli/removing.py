@@ -30,7 +30,7 @@ def confirmed(place: Place, target: Target, *, as_json: bool) -> bool:
 
 def describe(removed: dict[str, Any]) -> str:
     """Return one line that says what is gone."""
-    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in removed["counts"].items() if count)
+    counts = ", ".join(format_count(count, name[:-1]) for name, count in removed["counts"].items() if count)
     return (
         f"Removed {removed['kind']} {removed['name']!r} ({short_id(removed['id'])}){': ' + counts if counts else ''}."
     )

@@ -51,7 +51,8 @@ def facts_table(pairs: Sequence[tuple[str, str]]) -> Table:
 
 def listed_table(size: str, best: str, width: int) -> Table:
     """Return a table of experiments or runs with the columns that a width has room for; add rows with `add_listed`."""
-    columns: list[str | tuple[str, str]] = ["ID", "NAME", "STATUS", "DATA", (size, "right"), (best, "right"), ("STARTED", "right")]
+    numbers = ((size, "right"), (best, "right"), ("STARTED", "right"))
+    columns: list[str | tuple[str, str]] = ["ID", "NAME", "STATUS", "DATA", *numbers]
     return plain_table(*columns[: next(count for limit, count in _ROOM if width >= limit)])
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from evsys_otel.cli.formats import format_bytes, format_count, format_duration
 from evsys_otel.doctor.check import Check, fail, ok, warn
+from evsys_otel.doctor.destinations import plain_reason
 from evsys_otel.doctor.training import METRICS, steps_and_texts, value_of
 from evsys_otel.settings import MIB, Settings, settings_to_environment
 
@@ -44,16 +45,23 @@ class Burst:
 
 
 def check_path(
-    settings: Settings, *, burst_bytes: int = BURST_BYTES, timeout: float = TIMEOUT_SECONDS
+    settings: Settings,
+    *,
+    without: Sequence[str] = (),
+    burst_bytes: int = BURST_BYTES,
+    timeout: float = TIMEOUT_SECONDS,
 ) -> Iterator[Check]:
-    """Send the marked run and yield a finding for each lane, and one on what the store gives back."""
+    """Send the marked run and yield a finding for each lane, and one on what the store gives back.
+
+    ``without`` names signals that are not sent over OTLP: their destinations are known not to answer.
+    """
     if settings.mode == "disabled":
         return
     present = next(path for path in (settings.root, *settings.root.parents) if path.exists())
-    with tempfile.TemporaryDirectory(prefix=".evsys-doctor-", dir=present) as folder:
+    with tempfile.TemporaryDirectory(prefix=".evsys-doctor-", dir=present, ignore_cleanup_errors=True) as folder:
         store = settings.store_url or "none"
         own = replace(settings, dir=folder, store=store, mode="process", quiet=True, experiment=None)
-        done = _train(own, burst_bytes, timeout)
+        done = _train(own, without, burst_bytes, timeout)
         if isinstance(done, Check):
             yield done
             return
@@ -62,11 +70,12 @@ def check_path(
             yield from _read_back(settings.store_url, done)
 
 
-def _train(own: Settings, burst_bytes: int, timeout: float) -> Burst | Check:
+def _train(own: Settings, without: Sequence[str], burst_bytes: int, timeout: float) -> Burst | Check:
     """Run the marked training in a process of its own and return what it said."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EVSYS_OTEL_")}
     environ |= settings_to_environment(own)
     environ |= {"RANK": "0", "WORLD_SIZE": "1"}
+    environ |= {f"OTEL_{signal.upper()}_EXPORTER": "none" for signal in without}
     # Not `-m`: that would put the working directory, and a random.py in it, before everything else.
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
@@ -112,20 +121,18 @@ def _dismiss(root: Path) -> None:
 
 def _lane(lane: LaneStatus, done: Burst) -> Check:
     """Say of an OTLP lane whether all was taken; what it took cannot be read back from here."""
-    name, facts = f"burst {lane.name}", {"parked": lane.parked, "rejected": lane.rejected, "state": lane.state}
+    name, place, refused = f"burst {lane.name}", lane.destination, lane.parked + lane.rejected
+    facts = {"parked": lane.parked, "rejected": lane.rejected, "state": lane.state}
+    reason = plain_reason(lane.reason or "not all was taken in time")
     if lane.state == "switched_off":
-        return fail(name, f"{lane.destination} refuses: {lane.reason}", "mend what is said of it above", **facts)
-    if lane.parked or lane.rejected:
-        detail = (
-            f"{lane.destination} refused {format_count(lane.parked + lane.rejected, 'record')}: {lane.reason or ''}"
-        )
-        return fail(name, detail.rstrip(": "), "read the receiver's log, and raise its limits", **facts)
+        return fail(name, f"{place} refuses: {reason}", "check its token and what it takes", **facts)
+    if refused:
+        detail = f"{place} refused {format_count(refused, 'record')}" + (f": {reason}" if lane.reason else "")
+        return fail(name, detail, "read the receiver's log; raise its limits where records are too large", **facts)
     if lane.state == "backing_off" or not (done.facts.get("flushed") or lane.state == "done"):
-        reason = lane.reason or "not all was taken in time"
-        return fail(name, f"{lane.destination}: {reason}", "start the receiver or correct the endpoint", **facts)
+        return fail(name, f"{place}: {reason}", "start the receiver or correct the endpoint", **facts)
     seconds = max(lane.last_progress_unix_nano - done.facts["logged_unix_nano"], 0) / 1e9
-    detail = f"{lane.destination} took all, {format_duration(seconds)} after the last call"
-    return ok(name, detail, seconds=seconds, **facts)
+    return ok(name, f"{place} took all, {format_duration(seconds)} after the last call", seconds=seconds, **facts)
 
 
 def _read_back(url: str, done: Burst) -> Iterator[Check]:
@@ -144,7 +151,7 @@ def _compare(store: Store, done: Burst) -> Check:
     expected = {(step, name): value_of(step, i) for i, name in enumerate(METRICS) for step in range(done.steps)}
     wrong = doubled = 0
     seen: set[tuple[int, str]] = set()
-    for row in store.iter_metrics(run_id):
+    for row in (row for piece in store.iter_metrics(run_id) for row in piece):
         key = (row["step"], row["name"])
         doubled += key in seen
         wrong += expected.get(key) != row["value"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evsys_otel.doctor.check import Check, fail, ok
@@ -12,14 +14,25 @@ from evsys_otel.errors import EvsysOtelError
 from evsys_otel.settings import Settings
 
 if TYPE_CHECKING:
-    from evsys_otel.otlp import Destination
+    from evsys_otel.otlp import Destination, Outcome
 
 EMPTY_REQUEST = b""
 """An export request of no records: valid protobuf, which a receiver answers without keeping anything."""
 
+_GRPC_PREAMBLE = re.compile(r"failed to connect to all addresses; last error: .*: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one destination answered, and in how many seconds."""
+
+    destination: Destination
+    outcome: Outcome
+    seconds: float
+
 
 def check_destinations(settings: Settings) -> Iterator[Check]:
-    """Yield one finding for each signal that is sent over OTLP, or one that says that none is."""
+    """Yield a finding for the signals sent over OTLP, one for all that answer alike, or one that says that none is."""
     from evsys_otel.otlp import resolve_destinations
 
     try:
@@ -29,37 +42,61 @@ def check_destinations(settings: Settings) -> Iterator[Check]:
         return
     if not destinations:
         yield ok("otlp", _why_none())
+    alike: dict[tuple[str, str, str], list[Answer]] = {}
     for destination in destinations.values():
-        yield ask(destination)
+        answer = ask(destination)
+        key = (_place(destination), type(answer.outcome).__name__, getattr(answer.outcome, "reason", ""))
+        alike.setdefault(key, []).append(answer)
+    yield from map(_check, alike.values())
 
 
-def ask(destination: Destination) -> Check:
-    """Send an empty request and say how it was answered."""
-    from evsys_otel.otlp import Refused, Taken, open_sender
+def ask(destination: Destination) -> Answer:
+    """Send an empty request and return how it was answered."""
+    from evsys_otel.otlp import Refused, open_sender
 
-    name = f"otlp {destination.signal}"
-    facts = {"endpoint": destination.label, "protocol": destination.protocol}
     began = time.monotonic()
     try:
         sender = open_sender(destination)
-    except (EvsysOtelError, OSError, ValueError) as error:
-        return fail(name, f"{destination.label}: {error}", "correct the OTEL_EXPORTER_OTLP_* variables", **facts)
+    except (EvsysOtelError, OSError, ValueError) as error:  # such as a certificate that cannot be read
+        return Answer(destination, Refused(plain_reason(str(error)), "sender"), 0.0)
     try:
         outcome = sender.send(EMPTY_REQUEST)
     finally:
         sender.close()
-    seconds = time.monotonic() - began
+    return Answer(destination, _plain(outcome), time.monotonic() - began)
+
+
+def plain_reason(reason: str) -> str:
+    """Return a reason without what gRPC says before it comes to the point."""
+    return _GRPC_PREAMBLE.sub("", reason)
+
+
+def _check(answers: Sequence[Answer]) -> Check:
+    from evsys_otel.otlp import Refused, Taken
+
+    signals = [answer.destination.signal for answer in answers]
+    name = "otlp" if len(signals) == 3 else f"otlp {', '.join(signals)}"
+    place, outcome = _place(answers[0].destination), answers[0].outcome
+    facts = {"signals": signals, "endpoint": place, "protocol": answers[0].destination.protocol}
     if isinstance(outcome, Taken):
-        return ok(name, f"{destination.label} answers ({seconds * 1000:.0f} ms)", seconds=seconds, **facts)
-    detail = f"{destination.label}: {outcome.reason}"
+        seconds = max(answer.seconds for answer in answers)
+        return ok(name, f"{place} answers ({seconds * 1000:.0f} ms)", seconds=seconds, **facts)
+    detail = f"{place}: {outcome.reason}"
     if isinstance(outcome, Refused):
-        mend = f"check the token and the path; where it takes no {destination.signal}: {_off(destination.signal)}"
-        return fail(name, detail, mend, **facts)
+        off = " ".join(f"OTEL_{signal.upper()}_EXPORTER=none" for signal in signals)
+        return fail(name, detail, f"check token, certificates and path; where it does not take them set {off}", **facts)
     return fail(name, detail, "start the receiver or correct the endpoint; what is recorded meanwhile waits", **facts)
 
 
-def _off(signal: str) -> str:
-    return f"OTEL_{signal.upper()}_EXPORTER=none"
+def _place(destination: Destination) -> str:
+    """Return where a destination is, without the path that the signals of one HTTP endpoint differ in."""
+    return destination.label.removesuffix(f"/v1/{destination.signal}")
+
+
+def _plain(outcome: Outcome) -> Outcome:
+    from evsys_otel.otlp import Taken
+
+    return outcome if isinstance(outcome, Taken) else replace(outcome, reason=plain_reason(outcome.reason))
 
 
 def _why_none() -> str:

@@ -98,13 +98,11 @@ def _children(records: Records, run: str, lr: float, seed: int) -> None:
     checkpoint = Checkpoint(run, checkpoint_id_of(run, uri, 100), uri, 100, 1, time, 0, "step_100", is_final=True)
     records.checkpoints.append(checkpoint)
     for i in range(PREDICTIONS):
-        row = Prediction(
-            run, evaluation, "eval", STEPS - 1, f"image-{i}", 0, 1, time, i, "Which digit?", str(i), str(i), 1.0
-        )
+        said = ("Which digit?", str(i), str(i), 1.0)
+        row = Prediction(run, evaluation, "eval", STEPS - 1, f"image-{i}", 0, 1, time, i, *said)
         records.predictions.append(row)
-    records.receipts += [
-        Receipt(run, 1, "eval", 0, 1), Receipt(run, 1, "checkpoint", 0, 1), Receipt(run, 1, "prediction", 0, PREDICTIONS),
-    ]  # fmt: skip
+    records.receipts += [Receipt(run, 1, "eval", 0, 1), Receipt(run, 1, "checkpoint", 0, 1)]
+    records.receipts.append(Receipt(run, 1, "prediction", 0, PREDICTIONS))
 
 
 def _entity(records: Records, kind: EntityKind, id: str, time: int, fields: dict[str, FieldValue]) -> None:
