@@ -116,6 +116,7 @@ class _Delivery(Generic[S, T]):
         self._judging = False
         self._suspects: list[T] = []
         self._suspects_in_a_row = 0
+        self._last_doubt: Outcome = Taken()
         self._stack = list(pack(items, kind.estimate, limits))[::-1]
         self._result: DeliveryResult[S] = DeliveryResult()
 
@@ -123,13 +124,19 @@ class _Delivery(Generic[S, T]):
         """Work off all groups, then the suspects; or stop with the rest."""
         if not self._work_off():
             return self._result
-        if self._suspects:
-            self._judging = self._result.taken > 0 or self._is_receiver_well()
-            self._stack, self._suspects = [[suspect] for suspect in reversed(self._suspects)], []
-            if not self._work_off():
-                return self._result
+        if self._suspects and not self._judge():
+            return self._result
         self._doubt.answers = self._doubt.vain_searches = 0
         return self._result
+
+    def _judge(self) -> bool:
+        """Send the suspects a last time, now that others were taken; if none were, it is an outage."""
+        if not self._result.taken and not self._is_receiver_well():
+            self._stop((), self._last_doubt)
+            return False
+        self._judging = True
+        self._stack, self._suspects = [[suspect] for suspect in reversed(self._suspects)], []
+        return self._work_off()
 
     def _work_off(self) -> bool:
         while self._stack:
@@ -170,6 +177,7 @@ class _Delivery(Generic[S, T]):
             self._split_or(self._park, group, outcome.reason)
             return True
         if is_doubtful and self._searching and self._suspects_in_a_row < MAX_SUSPECTS:
+            self._last_doubt = outcome
             self._split_or(self._suspect, group, outcome.reason)
             return True
         self._stop(group, outcome)
