@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evsys_otel.conventions import COMPLETED
-from evsys_otel.errors import JournalError
+from evsys_otel.errors import ConfigurationError, JournalError
 from evsys_otel.events import JournalClosed
 from evsys_otel.journal import JournalWriter, current_identity
 from evsys_otel.recorder.channel import Channel, NoJournal, Writer
@@ -110,6 +111,7 @@ class Session:
         """Wait, until ``deadline`` (monotonic seconds) at most, for the shipper; then say what was lost."""
         if not self.channel.silent:
             wait_for_drain(self._shipping, self.channel.writer.position, deadline, self.say)
+            self._shipping.close()
             lost = self.channel.lost_values()
             if lost:
                 self.say(f"{lost:,} values were not recorded: {self.channel.writer.last_problem}")
@@ -140,7 +142,12 @@ def open_session(settings: Settings, exporters: tuple[object, ...], sources: Sou
     elif isinstance(shipping, NoShipping):
         words = f"{near_path(folder)} (evsys-otel sync ships it)"
     session = Session(settings, writer, folder=folder, shipping=shipping, sources=sources, words=words)
-    shipping.start()
+    try:
+        shipping.start()
+    except ConfigurationError:
+        writer.close()
+        shutil.rmtree(folder or "", ignore_errors=True)
+        raise
     _tell_leftovers(session)
     return session
 

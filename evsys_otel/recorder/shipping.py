@@ -46,6 +46,10 @@ class Shipping(Protocol):
         """Tell whether anybody ships or is about to."""
         ...
 
+    def close(self) -> None:
+        """Let go of the shipper at the process's end."""
+        ...
+
 
 class NoShipping:
     """Nobody ships: the journal waits for ``evsys-otel sync``."""
@@ -67,6 +71,9 @@ class NoShipping:
     def active(self) -> bool:
         """Nobody ships."""
         return False
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class ProcessShipping:
@@ -117,6 +124,9 @@ class ProcessShipping:
         """Tell whether a shipper lives or is about to."""
         return self._running and not self._is_dead(self._own_status())
 
+    def close(self) -> None:
+        """Do nothing: the process outlives this one until all is delivered."""
+
     def _start_aside(self) -> None:
         say_once(("shipper", self._folder), "the shipper of %s died and is started again", self._folder)
         self._started_unix_nano = self._clock()
@@ -136,6 +146,18 @@ class ProcessShipping:
         return not process_lives(status.pid)
 
 
+class StoppableThread(Protocol):
+    """What the thread of ``pipeline.start_shipper_thread`` can do."""
+
+    def is_alive(self) -> bool:
+        """Tell whether it runs."""
+        ...
+
+    def stop(self) -> bool:
+        """End it; whether it is gone."""
+        ...
+
+
 class ThreadShipping:
     """A shipper thread in this process, for exporter objects that cannot cross to another."""
 
@@ -144,7 +166,7 @@ class ThreadShipping:
         self._settings = settings
         self._exporters = exporters
         self._file = StatusFile(folder)
-        self._thread: threading.Thread | None = None
+        self._thread: StoppableThread | None = None
 
     def start(self) -> None:
         """Start the thread. Raises ConfigurationError when an exporter is none."""
@@ -166,6 +188,11 @@ class ThreadShipping:
     def active(self) -> bool:
         """Tell whether the thread lives."""
         return self._thread is not None and self._thread.is_alive()
+
+    def close(self) -> None:
+        """Stop the thread before the interpreter ends beneath it; what is left waits for ``sync``."""
+        if self._thread is not None:
+            self._thread.stop()
 
 
 def choose_shipping(

@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -33,22 +32,9 @@ from evsys_otel.events import (
     StreamDeclared,
 )
 from evsys_otel.recorder import Run, start_experiment, start_run
-from evsys_otel.recorder.guard import forget_told
 from evsys_otel.recorder.sessions import SESSIONS
 
 SETTINGS = {"mode": "journal", "quiet": True}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own for the journal of each test, errors raised, sessions closed at the end."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EVSYS_OTEL_RAISE", "1")
-    for name in ("EVSYS_OTEL_EXPERIMENT", "EVSYS_PROJECT_ID", "TRACEPARENT", "RANK", "WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    forget_told()
-    yield tmp_path
-    SESSIONS.close()
 
 
 @pytest.fixture
