@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from evsys_otel import conventions as c
@@ -17,7 +17,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.records = Records()
-        self._mentions: dict[tuple[EntityKind, str, str | None, _Fields], Entity] = {}
+        self._mentions: dict[tuple[EntityKind, str, str | None, _Fields], tuple[int, int]] = {}
         self._seen: dict[tuple[str, int, bool, bool], Seen] = {}
         self._ordinals: dict[tuple[str, int, SeriesKind], set[int]] = {}
 
@@ -25,19 +25,20 @@ class Collector:
         """Count what is not ours or cannot be used."""
         self.records.ignored += count
 
-    def mention(self, said: Statement) -> None:
-        """Take the names and ids of what a signal stands under: the least that is known of them, at no time."""
+    def mention(self, said: Statement, first_unix_nano: int, last_unix_nano: int) -> None:
+        """Take the names and ids of what a signal stands under, said between these times: the least that is known."""
         name, above = said.attributes.name, ("experiment_id", said.experiment_id)
-        self._mention(said, "experiment", (("name", name(c.EXPERIMENT_NAME)),))
-        self._mention(said, "group", (above, ("name", name(c.GROUP_NAME))))
-        self._mention(said, "run", (above, ("group_id", said.group_id), ("name", name(c.RUN_NAME))))
-
-    def _mention(self, said: Statement, kind: EntityKind, fields: _Fields) -> None:
-        record_id, project_id = said.id_of(kind), said.source.project_id
-        if record_id is None or (kind, record_id, project_id, fields) in self._mentions:
-            return
-        told: dict[str, FieldValue] = {name: value for name, value in fields if value is not None}
-        self._mentions[kind, record_id, project_id, fields] = Entity(kind, record_id, 0, False, 0, project_id, told)
+        mentioned: tuple[tuple[EntityKind, _Fields], ...] = (
+            ("experiment", (("name", name(c.EXPERIMENT_NAME)),)),
+            ("group", (above, ("name", name(c.GROUP_NAME)))),
+            ("run", (above, ("group_id", said.group_id), ("name", name(c.RUN_NAME)))),
+        )
+        for kind, fields in mentioned:
+            record_id = said.id_of(kind)
+            if record_id is not None:
+                key = (kind, record_id, said.source.project_id, fields)
+                first, last = self._mentions.get(key, (first_unix_nano, last_unix_nano))
+                self._mentions[key] = (min(first, first_unix_nano), max(last, last_unix_nano))
 
     def see(
         self, run_id: str, attempt: int, time_unix_nano: int, step: int | None = None, *, heartbeat: bool = False
@@ -56,11 +57,18 @@ class Collector:
     def finish(self) -> Records:
         """Return the records; the collector is then used up."""
         records = self.records
-        records.entities[:0] = [entity for entity in self._mentions.values() if entity.fields]
+        records.entities[:0] = [*self._mentioned()]
         records.seen += self._seen.values()
         for (run_id, attempt, kind), ordinals in self._ordinals.items():
             records.receipts += [Receipt(run_id, attempt, kind, *interval) for interval in _intervals(ordinals)]
         return records
+
+    def _mentioned(self) -> Iterator[Entity]:
+        """Yield each mention at its earliest and its latest time: one says since when, the other what is newest."""
+        for (kind, record_id, project_id, fields), times in self._mentions.items():
+            told: dict[str, FieldValue] = {name: value for name, value in fields if value is not None}
+            if told:
+                yield from (Entity(kind, record_id, 0, False, time, project_id, told) for time in sorted({*times}))
 
 
 def _intervals(numbers: Iterable[int]) -> list[tuple[int, int]]:

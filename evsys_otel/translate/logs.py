@@ -37,7 +37,7 @@ def take_log(collector: Collector, log: LogFacts, source: Source) -> None:
         return collector.ignore()
     said = Statement.read(attributes, source, log.time_unix_nano)
     if take(collector, said, log.body):
-        collector.mention(said)
+        collector.mention(said, said.time_unix_nano, said.time_unix_nano)
     else:
         collector.ignore()
     return collector.ignore(attributes.malformed)

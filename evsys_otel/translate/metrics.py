@@ -52,62 +52,58 @@ def take_point(collector: Collector, instrument: Any, point: PointFacts, source:
     said = Statement.read(attributes, source, point.time_unix_nano)
     run_id = said.run_id or source.run_id
     name = clean_name(instrument) if isinstance(instrument, str) else ""
-    if run_id is None or not (
+    series = run_id and (
         _take_exemplars(collector, said, run_id, name, point.exemplars)
         or _take_step(collector, said, run_id, name, point.value)
-        or _take_external(collector, said, name, point.value)
-    ):
-        collector.ignore()
+        or _take_external(said, name, point.value)
+    )
+    if series:
+        collector.records.series.append(series)
+        collector.mention(said, series.times[0], series.times[-1])
     else:
-        collector.mention(said)
+        collector.ignore()
     collector.ignore(attributes.malformed)
 
 
-def _take_exemplars(collector: Collector, said: Statement, run_id: str, name: str, told: Exemplars) -> bool:
+def _take_exemplars(
+    collector: Collector, said: Statement, run_id: str, name: str, told: Exemplars
+) -> StepSeries | None:
     steps, times, values = told.steps, told.times, told.values
     kept = len(steps)
     if not _are_sound(steps, times, values):
         steps, times, values = _sound_rows(steps, times, values)
         collector.ignore(kept - len(steps) if steps else 0)
     if not steps:
-        return False
+        return None
     first = Attributes(told.first)
     keyset, ordinal = first.integer(c.KEYSET, 0, INT32_MAX), first.integer(c.ORDINAL, 0, INT64_MAX - kept)
     if keyset is None or ordinal is None or len(steps) < kept:
         keyset = ordinal = None  # numbers count from the first on: with a gap they say nothing
     attempt = first.integer(c.ATTEMPT, 1, INT32_MAX) or said.attempt
-    split, metric = _split_of(said), _metric_of(said, name)
     collector.ignore(first.malformed)
-    collector.records.series.append(
-        StepSeries(run_id, split, metric, attempt, keyset, ordinal, steps, times, values)
-    )
     collector.see(run_id, attempt, times[-1], steps[-1])
-    return True
+    return StepSeries(
+        run_id, _split_of(said), _metric_of(said, name), attempt, keyset, ordinal, steps, times, values
+    )
 
 
-def _take_step(collector: Collector, said: Statement, run_id: str, name: str, value: Any) -> bool:
+def _take_step(collector: Collector, said: Statement, run_id: str, name: str, value: Any) -> StepSeries | None:
     step, number = said.attributes.integer(c.STEP), as_number(value)
     if step is None or number is None or not is_time(said.time_unix_nano):
-        return False
+        return None
     split, metric, time = _split_of(said), _metric_of(said, name), said.time_unix_nano
-    collector.records.series.append(
-        StepSeries(run_id, split, metric, said.attempt, None, None, [step], [time], [number])
-    )
     collector.see(run_id, said.attempt, time, step)
-    return True
+    return StepSeries(run_id, split, metric, said.attempt, None, None, [step], [time], [number])
 
 
-def _take_external(collector: Collector, said: Statement, name: str, value: Any) -> bool:
+def _take_external(said: Statement, name: str, value: Any) -> StepSeries | None:
     """Take a measurement of somebody else's instrument; it is no sign of life of the run."""
     number, source, time = as_number(value), said.source, said.time_unix_nano
     if source.run_id is None or c.STEP in said.attributes or not name or number is None or not is_time(time):
-        return False
+        return None
     step = time // _NANOSECONDS_IN_MILLISECOND
     metric = clean_name(name + _labels(said.attributes.items()))
-    collector.records.series.append(
-        StepSeries(source.run_id, EXTERNAL_SPLIT, metric, source.attempt, None, None, [step], [time], [number])
-    )
-    return True
+    return StepSeries(source.run_id, EXTERNAL_SPLIT, metric, source.attempt, None, None, [step], [time], [number])
 
 
 def _labels(attributes: Iterable[tuple[Any, Any]]) -> str:

@@ -35,7 +35,7 @@ def take_span(collector: Collector, span: SpanFacts, source: Source) -> None:
         return collector.ignore()
     said = Statement.read(attributes, source, span.end_unix_nano)
     if take(collector, said, span):
-        collector.mention(said)
+        collector.mention(said, said.time_unix_nano, said.time_unix_nano)
     else:
         collector.ignore()
     return collector.ignore(attributes.malformed)

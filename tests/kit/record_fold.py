@@ -33,6 +33,7 @@ class FoldedRecords:
     checkpoints: dict[Key, Any] = field(default_factory=dict)
     totals: dict[Key, tuple[int, dict[int, Any]]] = field(default_factory=dict)
     seen: dict[Key, Any] = field(default_factory=dict)
+    first: dict[Key, int] = field(default_factory=dict)
 
     def facts(self) -> dict[Key, dict[str, Any]]:
         """Return what the entities' fields hold, without what ordered them."""
@@ -64,6 +65,8 @@ def _order(candidate: tuple[Any, ...]) -> tuple[Any, str]:
 def _fold_entities(state: FoldedRecords, records: Records) -> None:
     for entity in records.entities:
         fields = state.entities.setdefault((entity.kind, entity.id), {})
+        since = state.first.get((entity.kind, entity.id), entity.time_unix_nano)
+        state.first[entity.kind, entity.id] = min(since, entity.time_unix_nano)
         rank = (entity.attempt, entity.is_end, entity.time_unix_nano)
         told = {**entity.fields, **({"project_id": entity.project_id} if entity.project_id else {})}
         for name, value in told.items():

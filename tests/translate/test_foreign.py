@@ -11,10 +11,12 @@ from kit.programs import EXPERIMENT_ID, RUN_ID, T0
 from kit.record_fold import fold_records
 from kit.storable import assert_storable
 from kit.wire import encoded_requests, translate_in_process, translate_request
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -162,6 +164,23 @@ def test_a_later_start_does_not_move_the_begin() -> None:
     facts = fold_records([sdk.records()]).facts()
     assert facts["run", RUN_ID]["start_time"] == T0
     assert facts["experiment", EXPERIMENT_ID]["start_time"] == T0
+
+
+def test_a_step_that_a_view_moved_to_the_exemplar_is_that_points_step() -> None:
+    """A view that takes the step off a point leaves it on the exemplar; an integer there is a number as well."""
+    keep = {c.RUN_ID, c.METRIC_NAME}
+    reader = InMemoryMetricReader()
+    views = [View(instrument_name="*", attribute_keys=keep)]
+    meter = MeterProvider([reader], views=views, exemplar_filter=AlwaysOnExemplarFilter()).get_meter("theirs")
+    gauge = meter.create_gauge("evsys.run.tokens")
+    for step, value in ((1, 10), (2, 0)):
+        gauge.set(value, {c.RUN_ID: RUN_ID, c.METRIC_NAME: "tokens", c.STEP: step})
+        data = reader.get_metrics_data()
+        assert isinstance(data, MetricsData)
+        for records in (translate_in_process(Signals(metrics=[data]))[1], translate_request(encode_metrics(data))):
+            (series,) = records.series
+            told = (series.run_id, series.name, series.steps, series.values, series.ordinal)
+            assert told == (RUN_ID, "tokens", [step], [float(value)], None)
 
 
 def test_a_gauge_of_ours_that_lost_its_exemplars_is_no_external_metric() -> None:
