@@ -18,7 +18,7 @@ _PART = re.compile(r"[^\W\d_]+")
 # follows the colon is a port.
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#]*|[^\s/?#@]*:(?!\d*[/?#])[^\s@]*)@")
 _QUERY = re.compile(r"([?&;]([\w.-]+)=)[^&;#\s]*")
-_WHOLE = re.compile(r"-*([^\s=:'\"]+)(?:=|:\s)")
+_WHOLE = re.compile(r"-*([\w.+~/-]+)(?:=|:\s)")
 _INSIDE = re.compile(r"""(([\w.-]+)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&}"']+)""")
 
 IsSecret = Callable[[str], bool]

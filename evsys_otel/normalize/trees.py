@@ -21,7 +21,7 @@ Tree = dict[str, "Tree"] | list["Tree"] | str | int | float | bool | None
 
 MAX_DEPTH = 24
 """Levels of nesting that are kept; protobuf parsers refuse more than 32 of a log body's, wrappers included."""
-MAX_NODES = 1_000_000
+MAX_NODES = 500_000
 """Values that one tree may have: shared parts of a small object can unfold without end."""
 MAX_ARRAY_ELEMENTS = 1_000
 """Arrays up to this size are lists, larger ones are named by type, shape and dtype."""
@@ -79,6 +79,8 @@ class _Walk:
         if kind is int or kind is float:
             return _number(value)  # type: ignore[arg-type]
         try:
+            if kind is dict or kind is list or kind is tuple:
+                return self._enter(value, value, depth)
             return self._visit_object(value, depth)
         except Exception:  # noqa: BLE001 (a user's object may raise anything)
             return clean_text(value)
@@ -88,8 +90,9 @@ class _Walk:
         if scalar is not None:
             return self.visit(scalar, depth)
         opened = _open(value)
-        if opened is None:
-            return self._text(value)
+        return self._text(value) if opened is None else self._enter(value, opened, depth)
+
+    def _enter(self, value: object, opened: Any, depth: int) -> Tree:
         if id(value) in self._path:
             return CYCLE
         if depth >= MAX_DEPTH:
@@ -145,7 +148,9 @@ def _scalar_of(value: Any) -> object:
         return int(value)
     if isinstance(value, float):
         return float(value)
-    if getattr(value, "shape", None) == ():
+    if hasattr(value, "shape"):
+        if value.shape != ():
+            return None
         item = value.item()
         return item if type(item) in {bool, int, float, str} else clean_text(item)
     if hasattr(type(value), "isoformat"):
