@@ -193,7 +193,8 @@ def mock_sft(*, steps: int = 3) -> Training:
 
     def train(arm: Arm) -> RunResult:
         for step in range(1, steps + 1):
-            arm.dispatch("on_step_end", LoopState(step, steps, arm.output_dir, ctx=arm.ctx), step, None, {"loss": 1 / step})
+            state = LoopState(step, steps, arm.output_dir, ctx=arm.ctx)
+            arm.dispatch("on_step_end", state, step, None, {"loss": 1 / step})
         return RunResult(arm.key)
 
     return train

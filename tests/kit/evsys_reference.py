@@ -41,7 +41,8 @@ class ReferenceLogger:
     def on_experiment_start(self, ctx: Any) -> None:
         metadata = ctx.config.metadata
         record = self.store.create(
-            "experiment", name=ctx.config.name, hypothesis=metadata.get("hypothesis"), tags=list(metadata.get("tags") or [])
+            "experiment", name=ctx.config.name, hypothesis=metadata.get("hypothesis"),
+            tags=list(metadata.get("tags") or []),
         )
         self.ids["experiment"] = record["id"]
 
