@@ -32,7 +32,8 @@ def experiment_end(experiment: ExperimentState, end: ExperimentEnded) -> Attribu
     """What an experiment's end says."""
     return present({
         c.RECORD: "experiment", **experiment.ids,
-        c.ATTEMPT: _from_second(experiment.start.attempt), c.EXPERIMENT_STATUS: end.status,
+        c.EXPERIMENT_JOINED: experiment.start.joined or None, c.ATTEMPT: _from_second(experiment.start.attempt),
+        c.EXPERIMENT_STATUS: end.status,
         c.EXPERIMENT_CONCLUSION: end.conclusion, c.EXPERIMENT_BEST_SCORE: end.best_score,
         c.EXPERIMENT_ERROR: end.error,
     })  # fmt: skip

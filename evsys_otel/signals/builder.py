@@ -109,6 +109,8 @@ class SignalBuilder:
     def crash(self, losses: Sequence[e.Lost], *, damage: int = 0) -> Signals:
         """Return the ends of everything open, as crashed 1 ns after the last event; the fold stays as it is.
 
+        An experiment that was joined is its owner's to end.
+
         Args:
             losses: what the recorder could not append, from the journal's header.
             damage: how many ranges of the journal could not be read, an unfinished last frame left aside. No later
@@ -122,7 +124,7 @@ class SignalBuilder:
             if group.is_open:
                 self._emit(e.GroupEnded(time, number, CRASHED), group, signals)
         for number, experiment in fold.experiments.items():
-            if experiment.is_open:
+            if experiment.is_open and not experiment.start.joined:  # another process's to end
                 self._emit(e.ExperimentEnded(time, number, CRASHED), experiment, signals)
         return signals
 

@@ -39,6 +39,9 @@ END_FIELDS: dict[str, _Table] = {
 }
 """What an end says besides its status."""
 
+CONCLUSION_FIELDS: _Table = END_FIELDS["experiment"][:2]
+"""What the end of a part says of the whole."""
+
 UPDATE_FIELDS: _Table = START_FIELDS["run"][3:]
 """What may become known of a run later."""
 
@@ -66,7 +69,7 @@ def start_entities(kind: EntityKind, record_id: str, said: Statement) -> list[En
     if kind == "run" and said.source.host:
         fields["host"] = said.source.host
     began: dict[str, FieldValue] = {"start_time": said.time_unix_nano}
-    if said.attempt == 1 and not (kind == "experiment" and said.attributes.flag(c.EXPERIMENT_JOINED)):
+    if said.attempt == 1 and not _is_joined(kind, said):
         return [_entity(kind, record_id, said, {**fields, **began})]
     return [_entity(kind, record_id, said, fields), _entity(kind, record_id, said, began, attempt=0)]
 
@@ -74,12 +77,16 @@ def start_entities(kind: EntityKind, record_id: str, said: Statement) -> list[En
 def end_entity(kind: EntityKind, record_id: str, said: Statement, failure: str | None = None) -> Entity:
     """Return what an end says; without a status it is ``completed``, or ``failed`` when a span's own status says so.
 
+    A process that only joined an experiment does not end it, but may conclude it.
+
     Args:
         kind: of the record.
         record_id: its id.
         said: the signal, its time being the end's.
         failure: the description of a span whose status is ERROR, else None.
     """
+    if _is_joined(kind, said):
+        return _entity(kind, record_id, said, _read(said.attributes, CONCLUSION_FIELDS), is_end=True)
     fields = _read(said.attributes, END_FIELDS[kind])
     status = said.attributes.text(STATUS_KEYS[kind])
     if status not in c.END_STATUSES:
@@ -115,6 +122,10 @@ def _entity(
 ) -> Entity:
     number = said.attempt if attempt is None else attempt
     return Entity(kind, record_id, number, is_end, said.time_unix_nano, said.source.project_id, fields)
+
+
+def _is_joined(kind: EntityKind, said: Statement) -> bool:
+    return kind == "experiment" and bool(said.attributes.flag(c.EXPERIMENT_JOINED))
 
 
 def _read(attributes: Attributes, table: _Table) -> dict[str, FieldValue]:

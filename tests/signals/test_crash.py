@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from kit.event_sequences import make_identity
-from kit.programs import RUN_ID, T0, closing, opening, steps
+from kit.programs import EXPERIMENT_ID, RUN_ID, T0, closing, opening, steps
 from opentelemetry.trace import StatusCode
 
 from evsys_otel import conventions as c
@@ -32,6 +32,15 @@ def test_everything_open_ends_as_crashed_a_nanosecond_after_the_last_event() -> 
     assert builder.open_runs == [RUN_ID]
     builder.build(closing())
     assert not builder.crash([])
+
+
+def test_a_joined_experiment_is_its_owners_to_end() -> None:
+    """A process that joined an experiment and died ends its own run, not the experiment."""
+    builder = SignalBuilder(make_identity())
+    builder.build([e.ExperimentStarted(T0 + 1, 0, EXPERIMENT_ID, "sweep", joined=True), *opening()[1:]])
+    crash = builder.crash([])
+    assert [log.log_record.event_name for log in crash.logs] == [c.EVENT_RUN_END, c.EVENT_GROUP_END]
+    assert [span.name for span in crash.spans] == ["run seed=0", "group lr=0.1"]
 
 
 def test_a_crashed_runs_totals_count_what_was_lost() -> None:

@@ -166,6 +166,17 @@ def test_a_later_start_does_not_move_the_begin() -> None:
     assert facts["experiment", EXPERIMENT_ID]["start_time"] == T0
 
 
+def test_who_joined_an_experiment_may_conclude_it_but_does_not_end_it() -> None:
+    """The end of a joining process leaves the experiment's status and end to its owner."""
+    sdk = StockSdk()
+    ids = {c.EXPERIMENT_ID: EXPERIMENT_ID}
+    sdk.logger.emit(event_name=c.EVENT_EXPERIMENT_START, timestamp=T0, attributes=ids)
+    told = {**ids, c.EXPERIMENT_JOINED: True, c.EXPERIMENT_CONCLUSION: "it did", c.EXPERIMENT_STATUS: "failed"}
+    sdk.logger.emit(event_name=c.EVENT_EXPERIMENT_END, timestamp=T0 + 10, attributes=told)
+    (facts,) = fold_records([sdk.records()]).facts().values()
+    assert facts == {"status": "running", "start_time": T0, "conclusion": "it did"}
+
+
 def test_a_step_that_a_view_moved_to_the_exemplar_is_that_points_step() -> None:
     """A view that takes the step off a point leaves it on the exemplar; an integer there is a number as well."""
     keep = {c.RUN_ID, c.METRIC_NAME}
