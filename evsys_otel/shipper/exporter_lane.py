@@ -47,6 +47,12 @@ class ExporterSink:
 
     def deliver(self, signals: Signals, position: int) -> Delivery:
         """Export; what follows a failed call is kept for the next try."""
+        try:
+            return self._export(signals)
+        except Exception as error:  # noqa: BLE001 (what an exporter raises is as good as its FAILURE)
+            return Delivery(TryLater(f"{self.destination} raised {type(error).__name__}: {error}"), signals)
+
+    def _export(self, signals: Signals) -> Delivery:
         exporter: Any = self._exporter
         if signals.spans and exporter.export(signals.spans) is not SpanExportResult.SUCCESS:
             return Delivery(self._later(), signals)
@@ -63,12 +69,13 @@ class ExporterSink:
             self._exporter.shutdown()
 
     def close(self) -> None:
-        """Let the exporter finish what it took."""
+        """Let the exporter finish what it took, and shut it down."""
         with contextlib.suppress(Exception):
             self._exporter.force_flush()
+        self.interrupt()
 
     def _later(self) -> TryLater:
-        return TryLater(f"{self.destination} answered FAILURE", None)
+        return TryLater(f"{self.destination} answered FAILURE")
 
 
 def exporter_sinks(exporters: Sequence[object]) -> list[ExporterSink]:

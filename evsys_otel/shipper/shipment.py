@@ -14,7 +14,9 @@ from evsys_otel.shipper.sinks import Sink
 from evsys_otel.shipper.tail import Tail
 from evsys_otel.shipper.watch import Watch
 
-JOIN_SECONDS = 2.0
+IDLE_JOIN_SECONDS = 0.2
+"""Time for lanes that wait to end; those that are at work then are interrupted."""
+BUSY_JOIN_SECONDS = 2.0
 STORE_LANE = "store"
 
 
@@ -58,13 +60,18 @@ class Shipment:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tail.stop()
+        self._join(IDLE_JOIN_SECONDS)
         for lane in self.lanes:
-            lane.sink.interrupt()
-        deadline = time.monotonic() + JOIN_SECONDS
-        for lane in self.lanes:
-            lane.join(max(0.0, deadline - time.monotonic()))
+            if lane.is_alive():
+                lane.sink.interrupt()
+        self._join(BUSY_JOIN_SECONDS)
         self.board.write(at_once=True)
         self._watch.close()
+
+    def _join(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for lane in self.lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def writer_gone(self) -> bool:

@@ -19,7 +19,8 @@ NAMES = ["loss", "accuracy"]
 
 def dead_identity() -> Identity:
     """Return the identity of a process of this machine that is dead: its start time was another process's."""
-    return msgspec.structs.replace(current_identity(resolve_settings(environ={})), process_start="1")
+    own = current_identity(resolve_settings(environ={}))
+    return msgspec.structs.replace(own, process_start="1", created_unix_nano=START - 1)
 
 
 def run_events(

@@ -50,7 +50,7 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 
 class Trainer:
-    """A training script in a process of its own; what it prints can be read line by line."""
+    """A training script in a process of its own; what it prints can be read line by line, and it can be spoken to."""
 
     def __init__(self, script: str, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -58,7 +58,8 @@ class Trainer:
         with self.errors.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", "-c", script, *arguments],
-                cwd=folder, stdout=subprocess.PIPE, stderr=stderr, text=True, env=clean_environment(**environment),
+                cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                env=clean_environment(**environment),
             )
 
     @property
@@ -79,6 +80,12 @@ class Trainer:
         assert self.process.stdout is not None
         return [line[:-1] for line in self.process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
 
+    def say(self, line: str) -> None:
+        """Write a line to the script's standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
     def kill(self) -> None:
         """Kill the process as a machine does, and reap it."""
         self.process.kill()
@@ -97,8 +104,9 @@ def trainer(script: str, folder: Path, *arguments: str, **environment: str) -> I
         yield started
     finally:
         started.kill()
-        if started.process.stdout is not None:
-            started.process.stdout.close()
+        for pipe in (started.process.stdin, started.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from kit.processes import wait_until
 
 from evsys_otel import conventions as c
 from evsys_otel.events import Event, PredictionRow, PredictionsLogged
-from evsys_otel.journal import JournalWriter, LaneStatus, StatusFile
+from evsys_otel.journal import JournalReader, JournalWriter, LaneStatus, StatusFile
 from evsys_otel.pipeline import build_sinks, sync_journals
 from evsys_otel.settings import Settings, resolve_settings
 from evsys_otel.shipper import backoff, lanes, sync
@@ -81,15 +81,9 @@ def without_positions(dump: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def shipping(writer: JournalWriter, settings: Settings) -> Iterator[Shipment]:
-    sinks = build_sinks(settings, writer_identity(writer), environ={})
+    sinks = build_sinks(settings, JournalReader(writer.folder).identity, environ={})
     with Shipment(writer.folder, sinks, DeadWatch()) as shipment:
         yield shipment
-
-
-def writer_identity(writer: JournalWriter) -> Any:
-    from evsys_otel.journal import JournalReader
-
-    return JournalReader(writer.folder).identity
 
 
 def turn_until(shipment: Shipment, condition: Callable[[], Any]) -> None:
@@ -172,7 +166,10 @@ def test_a_receiver_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
     assert not any(lane.is_alive() for lane in shipment.lanes)
 
 
-@pytest.mark.parametrize(("protocol", "code"), [("grpc", grpc.StatusCode.UNAUTHENTICATED), ("http", 401), ("http", 403)])
+EXPIRED = [("grpc", grpc.StatusCode.UNAUTHENTICATED), ("http", 401), ("http", 403)]
+
+
+@pytest.mark.parametrize(("protocol", "code"), EXPIRED)
 def test_a_token_that_is_renewed_lets_the_lanes_go_on(tmp_path: Path, protocol: Any, code: Any) -> None:
     """Refused senders are switched off with their reason, tried again now and then, and nothing is lost."""
     renewed = False
