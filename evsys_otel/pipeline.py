@@ -8,7 +8,6 @@ from time import time_ns
 from typing import TYPE_CHECKING, Literal
 
 from evsys_otel.journal import Identity, JournalReader, remove_shipped
-from evsys_otel.normalize import redact_uri
 from evsys_otel.settings import Settings
 from evsys_otel.shipper.sinks import Sink
 from evsys_otel.shipper.sync import SyncReport, Tell, sync_folder
@@ -36,7 +35,7 @@ def build_sinks(
     if settings.store_url is not None and to != "otlp":
         from evsys_otel.shipper.store_lane import StoreSink
 
-        sinks.append(StoreSink(settings.store_url, identity.journal_id, redact_uri(settings.store_url)))
+        sinks.append(StoreSink(settings.store_url, identity.journal_id))
     if to != "store":
         from evsys_otel.shipper.otlp_lane import otlp_sinks
 

@@ -40,8 +40,8 @@ class Board:
             lanes=list(self._lanes.values()),
             damage=list(before.damage) if before else [],
             unknown=before.unknown if before else 0,
-            shipped_unix_nano=before.shipped_unix_nano if before else None,
         )
+        self._shipped_before = before.shipped_unix_nano if before else None
         self._dirty = True
         self._written = 0.0
 
@@ -95,11 +95,12 @@ class Board:
                 self._status.unknown = total
                 self._dirty = True
 
-    def mark_shipped(self) -> None:
-        """Say that the journal has been shipped to its end."""
+    def mark_shipped(self, *, anew: bool) -> None:
+        """Say that the journal is shipped: since earlier, unless ``anew``; from then on the days it is kept count."""
         with self._lock:
             if self._status.shipped_unix_nano is None:
-                self._status.shipped_unix_nano = self._now()
+                earlier = None if anew else self._shipped_before
+                self._status.shipped_unix_nano = earlier or self._now()
                 self._dirty = True
 
     def lanes(self) -> list[LaneStatus]:

@@ -68,8 +68,7 @@ def _ship(folder: Path, settings: Settings, hurry: _Hurry) -> None:
     with calm_collector(), shipment:
         while not shipment.settled:
             shipment.turn(TURN_SECONDS)
-            patience = HURRY_SECONDS if hurry.asked else PATIENCE_SECONDS
-            if shipment.seconds_without_progress > patience:
+            if shipment.is_stuck(HURRY_SECONDS if hurry.asked else PATIENCE_SECONDS):
                 _logger.warning("lanes stand still; the rest is left to `evsys-otel sync`")
                 break
         shipment.mark_if_shipped()

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from evsys_otel.journal import JournalReader, LaneStatus, StatusFile
-from evsys_otel.shipper.board import DONE, SWITCHED_OFF, Board
+from evsys_otel.shipper.board import DONE, RUNNING, SWITCHED_OFF, Board
 from evsys_otel.shipper.lanes import Lane
 from evsys_otel.shipper.sinks import Sink
 from evsys_otel.shipper.tail import Tail
@@ -17,7 +17,10 @@ from evsys_otel.shipper.watch import Watch
 IDLE_JOIN_SECONDS = 0.2
 """Time for lanes that wait to end; those that are at work then are interrupted."""
 BUSY_JOIN_SECONDS = 2.0
+AT_WORK_SECONDS = 600.0
+"""How long a lane may be at work without a step forward: it may have a long journal to read up to its position."""
 STORE_LANE = "store"
+OTLP_LANES = "otlp."
 
 
 class Shipment:
@@ -39,6 +42,8 @@ class Shipment:
         self._watch = watch
         self._tail = Tail()
         self.board = Board(StatusFile(folder))
+        end = self._reader.end_position()
+        self._grew = not any(lane.state == DONE and lane.position >= end for lane in self.board.lanes())
         self.lanes = [
             Lane(
                 sink, folder, self.board, self._tail,
@@ -47,7 +52,7 @@ class Shipment:
             for sink in sinks
         ]
         self._moved = time.monotonic()
-        self._positions: list[tuple[int, str]] = []
+        self._places: list[tuple[int, str]] = []
 
     def __enter__(self) -> Shipment:
         self._look()
@@ -111,10 +116,11 @@ class Shipment:
         moving = [lane.position for lane in self.own_lanes() if lane.state != SWITCHED_OFF]
         return min(moving, default=self._tail.position)
 
-    @property
-    def seconds_without_progress(self) -> float:
-        """How long no lane has moved."""
-        return time.monotonic() - self._moved
+    def is_stuck(self, patience_seconds: float) -> bool:
+        """Whether, after the writer's end, no lane has moved for so long; a lane at work has its own time limits."""
+        if any(lane.state == RUNNING for lane in self.own_lanes()):
+            patience_seconds = max(patience_seconds, AT_WORK_SECONDS)
+        return time.monotonic() - self._moved > patience_seconds
 
     def mark_if_shipped(self) -> bool:
         """Say in the status that the journal is shipped, if every lane that it ever had is done; return whether it is.
@@ -126,10 +132,10 @@ class Shipment:
         done = [lane for lane in lanes if lane.state == DONE]
         open_ = [lane for lane in lanes if lane.state not in {DONE, SWITCHED_OFF}]
         store_off = any(lane.name == STORE_LANE and lane.state == SWITCHED_OFF for lane in lanes)
-        never = self._reader.identity.otlp and not any(lane.name.startswith("otlp.") for lane in lanes)
+        never = self._reader.identity.otlp and not any(lane.name.startswith(OTLP_LANES) for lane in lanes)
         shipped = bool(done) and not open_ and not store_off and not never
         if shipped:
-            self.board.mark_shipped()
+            self.board.mark_shipped(anew=self._grew)
         return shipped
 
     def own_lanes(self) -> list[LaneStatus]:
@@ -139,6 +145,6 @@ class Shipment:
 
     def _look(self, *, gone: bool = False) -> None:
         self._tail.look(self._reader.end_position(), final=gone)
-        positions = [(lane.position, lane.state) for lane in self.own_lanes()]
-        if positions != self._positions or not self.ended:
-            self._positions, self._moved = positions, time.monotonic()
+        places = [(lane.position, lane.state) for lane in self.own_lanes()]
+        if places != self._places or not self.ended:
+            self._places, self._moved = places, time.monotonic()

@@ -8,12 +8,14 @@ from dataclasses import fields
 
 from evsys_otel.errors import ConfigurationError, StoreError, StoreUnavailable, StoreVersionError
 from evsys_otel.journal import Identity
+from evsys_otel.normalize import redact_uri
 from evsys_otel.otlp import Refused, Taken, TryLater
 from evsys_otel.records import Records
 from evsys_otel.shipper.parked import Parked
 from evsys_otel.shipper.sinks import Delivery, Trouble
 from evsys_otel.signals import SignalBuilder, Signals
 from evsys_otel.store import Store, open_store
+from evsys_otel.store.location import locate
 from evsys_otel.translate import translate_logs, translate_metrics, translate_spans
 
 _logger = logging.getLogger(__name__)
@@ -38,10 +40,8 @@ class StoreSink:
     name = STORE_LANE
     heartbeats = True
 
-    def __init__(
-        self, url: str, journal_id: str, destination: str, *, open_store: Callable[[str], Store] = open_store
-    ) -> None:
-        self.destination = destination
+    def __init__(self, url: str, journal_id: str, *, open_store: Callable[[str], Store] = open_store) -> None:
+        self.destination = _describe_url(url)
         self._url = url
         self._journal_id = journal_id
         self._open_store = open_store
@@ -108,6 +108,14 @@ class StoreSink:
         except StoreError:
             return False
         return True
+
+
+def _describe_url(url: str) -> str:
+    """Return where a store is without its password, the same from any working directory."""
+    try:
+        return locate(url).shown
+    except ConfigurationError:
+        return redact_uri(url)
 
 
 def _write_halves(store: Store, records: Records, parked: list[Parked], lane: str) -> None:

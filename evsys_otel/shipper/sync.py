@@ -22,6 +22,8 @@ _logger = logging.getLogger(__name__)
 TURN_SECONDS = 0.05
 PATIENCE_SECONDS = 15.0
 """How long the lanes of one journal may stand still before the next journal's turn."""
+LITTLE_PATIENCE_SECONDS = 2.0
+"""The same once a journal was left for that: what is down for one is down for the next."""
 UNTOUCHED_SECONDS = 300.0
 """After this long without a write a journal whose process cannot be asked after counts as left behind."""
 
@@ -92,11 +94,12 @@ def _may_be_alive(journal: JournalFolder, now_unix_nano: int) -> bool:
 
 
 def _has_work(journal: JournalFolder, sinks: Sequence[Sink]) -> bool:
-    """Whether a lane that is configured here has not come to the journal's end."""
-    if journal.status is None:
+    """Whether a destination that is configured here has not been given all of the journal."""
+    if journal.status is None or journal.status.shipped_unix_nano is None:
         return True
-    done = {lane.name for lane in journal.status.lanes if lane.state == DONE and lane.position >= journal.end}
-    return journal.status.shipped_unix_nano is None or any(sink.name not in done for sink in sinks)
+    at_end = [lane for lane in journal.status.lanes if lane.state == DONE and lane.position >= journal.end]
+    done = {(lane.name, lane.destination) for lane in at_end}
+    return any((sink.name, sink.destination) not in done for sink in sinks)
 
 
 def _holds_run(folder: Path, run_id: str) -> bool:
@@ -119,7 +122,7 @@ def _sync_journal(
             journal.path, sinks, DeadWatch(), again=frozenset(sink.name for sink in sinks) if again else frozenset()
         )
         parked_before = shipment.parked
-        _turn(shipment, tell)
+        _turn(shipment, LITTLE_PATIENCE_SECONDS if report.waiting else PATIENCE_SECONDS, tell)
         _add_to(report, shipment, shipment.parked - parked_before)
     except (EvsysOtelError, OSError) as error:
         report.waiting += 1
@@ -128,9 +131,9 @@ def _sync_journal(
         lock.release()
 
 
-def _turn(shipment: Shipment, tell: Callable[[int], None]) -> None:
+def _turn(shipment: Shipment, patience_seconds: float, tell: Callable[[int], None]) -> None:
     with shipment:
-        while not shipment.settled and shipment.seconds_without_progress < PATIENCE_SECONDS:
+        while not (shipment.settled or shipment.is_stuck(patience_seconds)):
             shipment.turn(TURN_SECONDS)
             tell(shipment.position)
         shipment.mark_if_shipped()

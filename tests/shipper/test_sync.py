@@ -174,3 +174,32 @@ def test_shipped_journals_are_removed_when_they_were_kept_enough(tmp_path: Path)
     sync_journals(settings)
     assert not shipped.folder.exists()
     assert alive.folder.exists()
+
+
+def test_another_store_is_given_the_shipped_journals_too(settings: Settings, tmp_path: Path) -> None:
+    """Each store knows for itself how far it is."""
+    leave_open(settings)
+    sync_journals(settings)
+    other = resolve_settings(environ={}, dir=tmp_path, store=f"sqlite:///{tmp_path}/other.db")
+    assert sync_journals(other).values == 20
+    assert sync_journals(other).journals == 0
+    assert statuses(other) == ["crashed"]
+
+
+def test_being_synced_again_keeps_the_time_at_which_it_was_shipped(settings: Settings, tmp_path: Path) -> None:
+    """The days that a journal is kept count from its first delivery, unless it grew."""
+    writer = leave_open(settings)
+    sync_journals(settings)
+    first = shipped_at(writer)
+    sync_journals(resolve_settings(environ={}, dir=tmp_path, store=f"sqlite:///{tmp_path}/other.db"))
+    assert shipped_at(writer) == first
+    append_events(writer, step_events(10, 5))
+    sync_journals(settings)
+    assert shipped_at(writer) > first
+
+
+def shipped_at(writer: JournalWriter) -> int:
+    status = StatusFile(writer.folder).read()
+    assert status is not None
+    assert status.shipped_unix_nano is not None
+    return status.shipped_unix_nano
