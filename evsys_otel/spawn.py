@@ -24,9 +24,13 @@ LOG_NAME = "shipper.log"
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
 _INSTALLED = ("site-packages", "dist-packages")
 
+NICENESS = 5
+"""Where all cores are busy the training loop comes first: a shipper that wakes up shall not preempt it."""
+
 _BOOTSTRAP = (
     "import os, sys\n"
     "if os.fork(): os._exit(0)\n"
+    "os.nice({niceness})\n"
     "sys.path[:] = {path!r}\n"
     "from evsys_otel.shipper.process import main\n"
     "main({folder!r})\n"
@@ -45,7 +49,7 @@ def spawn_shipper(folder: Path, settings: Settings) -> bool:
     """
     if not can_spawn():
         return False
-    code = _BOOTSTRAP.format(path=shipper_path(), folder=str(folder))
+    code = _BOOTSTRAP.format(niceness=NICENESS, path=shipper_path(), folder=str(folder))
     log = _open_log(folder / LOG_NAME)
     try:
         child = subprocess.Popen(
