@@ -53,10 +53,10 @@ class GrpcSender:
             return self._failed(error)
         except OSError as error:
             return Refused(f"{error.filename or 'a certificate'} cannot be read: {error.strerror}", "sender")
-        except ValueError as error:
+        except ValueError as error:  # a setting that gRPC cannot use, or a channel closed under way
             if self._closed:
                 return TryLater("the sender is closed")
-            return Refused(brief(f"{type(error).__name__}: {error}", self._destination), "sender")
+            return Refused(brief(str(error), self._destination), "sender")
         except Exception as error:
             _logger.debug("a call failed in the gRPC library", exc_info=True)
             return TryLater(brief(f"{type(error).__name__}: {error}", self._destination))
@@ -86,9 +86,12 @@ class GrpcSender:
 
 
 def _open_channel(destination: Destination) -> grpc.Channel:
+    """Raise OSError for a file that cannot be read, ValueError for half a client's pair, at which gRPC would abort."""
     compression = COMPRESSIONS[destination.compression]
     if destination.insecure:
         return grpc.insecure_channel(destination.endpoint, CHANNEL_OPTIONS, compression)
+    if bool(destination.client_key) != bool(destination.client_certificate):
+        raise ValueError("a client certificate and its key are needed together")
     root, key, chain = (
         Path(path).read_bytes() if path else None
         for path in (destination.certificate, destination.client_key, destination.client_certificate)

@@ -52,9 +52,12 @@ class HttpSender:
             session = self._session = self._session or requests.Session()
             self._answers = answers
         body = _compress(request, self._destination.compression)
-        threading.Thread(target=self._post, args=(session, body, answers), name="evsys-otlp-post", daemon=True).start()
+        thread = threading.Thread(target=self._post, args=(session, body, answers), name="evsys-otlp-post", daemon=True)
         try:
+            thread.start()
             return answers.get(timeout=self._destination.timeout_seconds)
+        except RuntimeError as error:  # no more threads
+            return TryLater(str(error))
         except queue.Empty:
             self._abandon()
             return TryLater(f"no answer within {self._destination.timeout_seconds:g} s")

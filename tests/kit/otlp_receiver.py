@@ -90,6 +90,7 @@ class Answer:
     retry_info: float | None = None
     body: bytes | None = None
     content_type: str = PROTOBUF
+    trailer: tuple[tuple[str, bytes], ...] = ()
     hang: bool = False
     drop: bool = False
     drip: bool = False
@@ -291,7 +292,9 @@ class GrpcServer(grpc.GenericRpcHandler):
         mutual = bool(context.auth_context().get("x509_common_name"))
         answer = self._receiver.receive(signal, METHODS[signal], headers, body, mutual)
         if not answer.is_taken:
-            if answer.retry_info is not None:
+            if answer.trailer:
+                context.set_trailing_metadata(answer.trailer)
+            elif answer.retry_info is not None:
                 context.set_trailing_metadata((("grpc-status-details-bin", status_of(answer).SerializeToString()),))
             code = answer.code if isinstance(answer.code, grpc.StatusCode) else grpc.StatusCode.UNAVAILABLE
             context.abort(code, answer.message)

@@ -196,12 +196,12 @@ def test_spans_are_shortened_in_attributes_and_status() -> None:
 
 
 def test_what_no_shortening_helps_is_parked() -> None:
-    """A point has no texts to cut, and a hundred thousand small texts none that is long."""
-    point = make_metrics({"loss": [make_point("loss", [0.5] * 60_000), make_point("loss", [0.5])]})
-    many = make_log(1, body={f"key-{n}": "some text" for n in range(150_000)})
+    """A point has no texts to cut, and thousands of small texts none that is long."""
+    point = make_metrics({"loss": [make_point("loss", [0.5] * 6_000), make_point("loss", [0.5])]})
+    many = make_log(1, body={f"key-{n}": "some text" for n in range(15_000)})
     with OtlpReceiver("grpc") as receiver:
         for signal, items in (("metrics", [point]), ("logs", [many, make_log(2)])):
-            result = deliver_to(receiver, signal, items)  # type: ignore[arg-type]
+            result = deliver_to(receiver, signal, items, otlp_max_record_bytes=300_000)  # type: ignore[arg-type]
             assert (result.outcome, result.taken) == (Taken(), 1)
             assert "cannot be shortened" in result.parked[0].reason
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -301,6 +303,54 @@ def test_a_certificate_that_is_not_there_refuses_the_sender_until_it_is(
         path.write_bytes(Path(certificates.authority).read_bytes())
         assert sender.send(REQUEST) == Taken()
         sender.close()
+
+
+@pytest.mark.parametrize("half", ["client_key", "client_certificate"])
+def test_half_a_clients_pair_refuses_the_sender(half: str, certificates: Certificates) -> None:
+    """Handed to gRPC it would abort the process."""
+    with OtlpReceiver("grpc", certificates=certificates) as receiver:
+        destination = destination_to(receiver, certificate=certificates.authority, **{half: certificates.client})
+        outcome = open_sender(destination).send(REQUEST)
+    assert outcome == Refused("a client certificate and its key are needed together", "sender")
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP goes through the proxy that the machine names."""
+    with OtlpReceiver("http") as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.endpoint)
+        monkeypatch.setenv("NO_PROXY", "")
+        sender = open_sender(Destination("traces", "http/protobuf", "http://nowhere.invalid/v1/traces"))
+        assert sender.send(REQUEST) == Taken()
+        assert [request.path for request in proxy.requests] == ["http://nowhere.invalid/v1/traces"]
+
+
+def test_a_headers_value_that_http_cannot_carry_refuses_the_sender() -> None:
+    """Configuration leaves such a header out; should one come, the library's error does not repeat it."""
+    with OtlpReceiver("http") as receiver:
+        outcome = open_sender(destination_to(receiver, headers=(("x", "hunter2\r\nevil: 1"),))).send(REQUEST)
+    assert isinstance(outcome, Refused)
+    assert "hunter2" not in outcome.reason
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_status_details_that_are_rubbish_are_no_wish(protocol: Any) -> None:
+    """A failure whose details cannot be decoded is still that failure."""
+    trailer = (("grpc-status-details-bin", b"\xff\xff"), ("google.rpc.retryinfo-bin", b"\x0a\x02\x08\x05"))
+    code: Any = Code.UNAVAILABLE if protocol == "grpc" else 503
+    outcome = ask(protocol, Answer(code, body=b"\xff\xff", trailer=trailer))
+    assert isinstance(outcome, TryLater)
+    assert outcome.after_seconds == (5.0 if protocol == "grpc" else None)
+
+
+def test_importing_the_sender_is_light() -> None:
+    """Whoever only asks where things go loads neither the SDK nor a transport."""
+    program = (
+        "import sys, evsys_otel.otlp as o; from evsys_otel.settings import resolve_settings\n"
+        "assert o.resolve_destinations(resolve_settings({}), {'OTEL_EXPORTER_OTLP_ENDPOINT': 'http://h:1'})\n"
+        "print([m for m in ('grpc', 'requests', 'opentelemetry.sdk', 'google.protobuf') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
