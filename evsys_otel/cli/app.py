@@ -209,8 +209,15 @@ def doctor(
 
 
 @app.command(rich_help_panel=CARE)
-def demo(as_json: AsJson = False, store: StoreUrl = None) -> None:
+def demo(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Folder for the checkpoints.", file_okay=False)
+    ] = Path("demo-output"),
+    quick: Annotated[bool, typer.Option("--quick", help="Train for a sixth of the steps.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
     """Train a small sweep on handwritten digits, then list it and show its best run."""
     from evsys_otel.cli import demonstrating
 
-    demonstrating.demonstrate(Output(as_json=as_json), store)
+    demonstrating.demonstrate(Output(as_json=as_json), store, directory, quick=quick)

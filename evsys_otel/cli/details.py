@@ -10,12 +10,15 @@ from evsys_otel.cli.compare import Column, RunFacts, split_order
 from evsys_otel.cli.curves import Curve
 from evsys_otel.cli.listing import experiment_row, run_row
 from evsys_otel.cli.output import UsageError
-from evsys_otel.cli.scores import metrics_to_draw
+from evsys_otel.cli.scores import CHARTS, charts_of
 from evsys_otel.errors import NotFoundError
 
 if TYPE_CHECKING:
     from evsys_otel.cli.access import Place, Target
     from evsys_otel.store import BestMetric, Completeness, CurvePoint, FinalMetric, Store
+
+Key = tuple[str, str]
+"""A series of a run: its split and its metric's name."""
 
 BUCKETS = 200
 """Points of a curve: more than a terminal has dots across, few enough to be read at once."""
@@ -77,18 +80,16 @@ def _gather_run(place: Place, target: Target, metrics: Sequence[str] | None) -> 
     experiment = store.get_experiment(run["experiment_id"]) if run["experiment_id"] else None
     groups = store.list_groups(run["experiment_id"]) if run["group_id"] else []
     finals, extremes = store.final_metrics(target.id), store.best_metrics(target.id)
-    names = list(metrics or metrics_to_draw(finals))
-    unknown = [name for name in names if all(name != known for _, known in finals)]
-    if unknown:
-        raise NotFoundError(f"The run {target.name!r} has no metric {unknown[0]!r}; it has {_names(finals)}.")
+    charts = charts_of(finals)
+    chosen = list(charts)[:CHARTS] if metrics is None else _titles(charts, metrics, target)
     return {
         "run": run,
         "experiment": _reference(experiment),
         "group": _reference(next((group for group in groups if group["id"] == run["group_id"]), None)),
         "completeness": completeness_facts(store.completeness(target.id)),
         "metrics": [_metric_row(key, finals[key], extremes[key]) for key in in_order(finals)],
-        "curves": [{"name": name, "splits": _curves(store, target.id, name, finals)} for name in names],
-        "undrawn": len({name for _, name in finals} - set(names)),
+        "curves": [{"name": name, "splits": _curves(store, target.id, name, charts[name], finals)} for name in chosen],
+        "undrawn": len(charts) - len(chosen),
         "evals": store.list_evals(target.id),
         "checkpoints": store.list_checkpoints(target.id),
         "predictions": count_predictions(store, target.id),
@@ -154,23 +155,38 @@ def _metric_row(key: tuple[str, str], final: FinalMetric, extremes: BestMetric) 
     return {"split": key[0], "name": key[1], **numbers}
 
 
-def _curves(store: Store, run_id: str, name: str, finals: Mapping[tuple[str, str], FinalMetric]) -> list[Curve]:
-    splits = [split for split, known in in_order(finals) if known == name]
-    return [
-        _curve(split, store.curve(run_id, name, split, BUCKETS if number == 0 else MARKS), finals[split, name].value)
-        for number, split in enumerate(splits)
-    ]
+def _titles(charts: Mapping[str, Sequence[Key]], metrics: Sequence[str], target: Target) -> list[str]:
+    """Return the charts that show these metrics."""
+    titles = {name: title for title, keys in charts.items() for _, name in keys} | {title: title for title in charts}
+    for name in metrics:
+        if name not in titles:
+            known = ", ".join(sorted(titles)[:12]) or "none"
+            raise NotFoundError(f"The run {target.name!r} has no metric {name!r}; it has {known}.")
+    return list(dict.fromkeys(titles[name] for name in metrics))
 
 
-def _curve(split: str, points: Sequence[CurvePoint], final: float) -> Curve:
-    return Curve(
-        label=split,
-        steps=[point.step for point in points],
-        low=[point.lowest for point in points],
-        high=[point.highest for point in points],
-        last=[point.last for point in points],
-        final=final,
-    )
+def _curves(
+    store: Store,
+    run_id: str,
+    title: str,
+    keys: Sequence[Key],
+    finals: Mapping[Key, FinalMetric],
+) -> list[Curve]:
+    """Return a chart's series: the first in as many points as there are dots, the others in few."""
+    curves = []
+    for number, (split, name) in enumerate(keys):
+        label = split if name == title else f"{split} {name.rpartition('/')[0]}"
+        points = store.curve(run_id, name, split, MARKS if number else BUCKETS)
+        curves.append(_curve(label, points, finals[split, name].value))
+    return curves
+
+
+def _curve(label: str, points: Sequence[CurvePoint], final: float) -> Curve:
+    steps = [point.step for point in points]
+    if points:  # A bucket bears its last step; the axis begins where the first bucket does.
+        steps[0] -= points[0][-1] - 1
+    lowest, highest = [point.lowest for point in points], [point.highest for point in points]
+    return Curve(label, steps, lowest, highest, [point.last for point in points], final)
 
 
 def _facts(place: Place, runs: list[dict[str, Any]]) -> list[RunFacts]:
@@ -196,8 +212,3 @@ def _finals(place: Place, run_id: str) -> dict[tuple[str, str], float]:
 
 def _reference(record: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if record is None else {"id": record["id"], "name": record["name"]}
-
-
-def _names(finals: Any) -> str:
-    names = sorted({name for _, name in finals})
-    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") if names else "none"

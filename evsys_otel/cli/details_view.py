@@ -216,7 +216,8 @@ def _checkpoints_table(checkpoints: Sequence[dict[str, Any]]) -> RenderableType:
     table = plain_table("LABEL", ("STEP", "right"))
     table.add_column("URI", overflow="fold")
     for record in checkpoints[-RECORD_LINES:]:
-        label = escape(record["label"] or "-") + (" [green]final[/]" if record["is_final"] else "")
+        final = " [green]final[/]" if record["is_final"] and record["label"] != "final" else ""
+        label = escape(record["label"] or "-") + final
         table.add_row(label, format_number(record["step"]), escape(record["uri"]))
     return table
 

@@ -20,12 +20,11 @@ def confirmed(place: Place, target: Target, *, as_json: bool) -> bool:
     """
     if as_json or not sys.stdin.isatty():
         raise UsageError(f"Removing {target.kind} {target.name!r} needs a yes; give --yes.")
-    import typer
-
     runs = place.runs_of(target)
     extent = f" with {format_count(len(runs), 'run')}" if target.kind != "run" else ""
     question = f"Remove {target.kind} {target.name!r} ({short_id(target.id)}){extent} from {place.label}?"
-    return typer.confirm(question, err=True)
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def describe(removed: dict[str, Any]) -> str:

@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from evsys_otel.cli.compare import split_order
+from evsys_otel.conventions import SPLIT_TRAIN
+
 _LOWER_IS_BETTER = frozenset(
     {"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "wer", "cer", "regret"}
 )
@@ -46,13 +49,20 @@ def best_score(scores: Iterable[tuple[str, float] | None]) -> tuple[str, float] 
     return choose(found, key=lambda score: score[1])
 
 
-def metrics_to_draw(keys: Iterable[tuple[str, str]], limit: int = CHARTS) -> list[str]:
-    """Return the names to draw of (split, name) pairs: those in several splits first, then the telling ones."""
-    splits: dict[str, set[str]] = {}
-    for split, name in keys:
-        splits.setdefault(name, set()).add(split)
-    order = sorted(splits, key=lambda name: (_is_bookkeeping(name), -len(splits[name]), _rank(name), name))
-    return order[:limit]
+def charts_of(keys: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """Return (split, name) pairs by the chart that they share: equal names, and `x/loss` of another split with `loss`.
+
+    The latter is how the evsys callback names what an eval measured. Charts of several series come first, then those
+    of the telling names; a chart's series are in reading order.
+    """
+    pairs = sorted(keys, key=lambda key: (split_order(key[0]), key[1]))
+    titles = {name for split, name in pairs if split == SPLIT_TRAIN}
+    charts: dict[str, list[tuple[str, str]]] = {}
+    for split, name in pairs:
+        last = name.rpartition("/")[2]
+        charts.setdefault(last if split != SPLIT_TRAIN and last in titles else name, []).append((split, name))
+    order = sorted(charts, key=lambda title: (_is_bookkeeping(title), -len(charts[title]), _rank(title), title))
+    return {title: charts[title] for title in order}
 
 
 def _rank(name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evsys_otel.cli.scores import best_score, lower_is_better, metrics_to_draw, run_score
+from evsys_otel.cli.scores import best_score, charts_of, lower_is_better, run_score
 
 
 def test_a_run_is_scored_by_its_last_eval() -> None:
@@ -31,4 +31,14 @@ def test_scores_of_different_metrics_have_no_best() -> None:
 def test_what_is_drawn_first_tells_most() -> None:
     """Metrics of several splits come first, bookkeeping comes last."""
     keys = [("train", "optim/lr"), ("train", "grad_norm"), ("train", "loss"), ("val", "loss"), ("train", "accuracy")]
-    assert metrics_to_draw(keys, 3) == ["loss", "accuracy", "grad_norm"]
+    assert list(charts_of(keys)) == ["loss", "accuracy", "grad_norm", "optim/lr"]
+    assert charts_of(keys)["loss"] == [("train", "loss"), ("val", "loss")]
+
+
+def test_an_evals_metric_is_drawn_with_the_training_metric_of_its_name() -> None:
+    """The evsys callback names val metrics after their eval; a chart shows both splits all the same."""
+    assert charts_of([("val", "digits/loss"), ("train", "loss"), ("val", "digits/f1"), ("train", "a/b")]) == {
+        "loss": [("train", "loss"), ("val", "digits/loss")],
+        "digits/f1": [("val", "digits/f1")],
+        "a/b": [("train", "a/b")],
+    }
