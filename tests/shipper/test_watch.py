@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from kit.processes import Trainer, kill, trainer, wait_until
 
 from evsys_otel.journal import Identity
-from evsys_otel.shipper.watch import DeadWatch, OwnWatch, PidfdWatch, PollingWatch, Watch, watch_owner
+from evsys_otel.shipper.watch import DeadWatch, KqueueWatch, OwnWatch, PidfdWatch, PollingWatch, Watch, watch_owner
 
 SLEEPER = """
 import os, sys, time, msgspec
@@ -100,3 +102,37 @@ def test_linux_uses_a_pidfd_that_no_child_inherits(tmp_path: Path) -> None:
 def test_ones_own_process_is_never_dead() -> None:
     """In thread mode the writer's end is told by the journal alone."""
     assert not OwnWatch().wait(0.0)
+
+
+class FakeKqueue:
+    """What of kqueue(2) the watch needs, for systems that have none; the test says when the process exits."""
+
+    def __init__(self) -> None:
+        self.registered: list[Any] = []
+        self.exits: list[Any] = []
+        self.closed = False
+
+    def control(self, changes: list[Any] | None, count: int, seconds: float | None = None) -> list[Any]:
+        self.registered += changes or []
+        return [self.exits.pop()] if count and self.exits else []
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.skipif(hasattr(select, "kqueue"), reason="the real one is tested above")
+def test_kqueue_tells_an_exit_once_and_the_watch_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NOTE_EXIT comes a single time; whoever asks later is told as well."""
+    queue = FakeKqueue()
+    monkeypatch.setattr(select, "kqueue", lambda: queue, raising=False)
+    monkeypatch.setattr(select, "kevent", lambda pid, **facts: (pid, facts), raising=False)
+    for name in ("KQ_FILTER_PROC", "KQ_EV_ADD", "KQ_NOTE_EXIT"):
+        monkeypatch.setattr(select, name, name, raising=False)
+    watch = KqueueWatch(42)
+    assert [pid for pid, _ in queue.registered] == [42]
+    assert not watch.wait(0)
+    queue.exits.append("exit")
+    assert watch.wait(0)
+    assert watch.wait(0)
+    watch.close()
+    assert queue.closed
