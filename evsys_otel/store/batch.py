@@ -19,7 +19,7 @@ from evsys_otel.records import (
     Totals,
 )
 from evsys_otel.store.schema import ENTITY_FIELDS
-from evsys_otel.store.texts import key_text
+from evsys_otel.store.texts import id_text
 
 _AnyOfRun = Union[StepSeries, Prediction, Checkpoint, Receipt, Totals, Seen]  # noqa: UP007 (evaluated on 3.10 too)
 _OfRun = TypeVar("_OfRun", StepSeries, Prediction, Checkpoint, Receipt, Totals, Seen)
@@ -70,7 +70,7 @@ def gather(records: Records) -> Batch:
 def _with_clean_run(records: Sequence[_OfRun]) -> list[_OfRun]:
     cleaned = []
     for record in records:
-        run_id = _id(record.run_id)
+        run_id = id_text(record.run_id)
         cleaned.append(record if run_id == record.run_id else replace(record, run_id=run_id))
     return cleaned
 
@@ -80,10 +80,6 @@ def _run_ids(said: Records) -> set[str]:
         said.series, said.predictions, said.checkpoints, said.receipts, said.totals, said.seen,
     )  # fmt: skip
     return {record.run_id for group in groups for record in group}
-
-
-def _id(text: str) -> str:
-    return key_text(text, 255)
 
 
 def _clean_entity(entity: Entity) -> Entity:
@@ -96,4 +92,4 @@ def _clean_entity(entity: Entity) -> Entity:
         value = None if said.get(name) is None else coerce(said[name])
         if value is not None:
             kept[name] = value
-    return replace(entity, id=_id(entity.id), fields=kept)
+    return replace(entity, id=id_text(entity.id), fields=kept)

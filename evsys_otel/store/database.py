@@ -20,7 +20,7 @@ from evsys_otel.store.location import Location, make_folder, network_file_system
 _logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30.0
-"""How long a writer of SQLite waits for another one."""
+"""How long a writer waits for another one."""
 
 _WRITES = "evsys_writes"
 
@@ -55,6 +55,8 @@ class Database:
     def writing(self) -> Iterator[Transaction]:
         """Open a write transaction, committed at the end of the block, undone when the block raises."""
         with mapped_errors(self.location.shown, self.location.secrets), self._writer.begin() as conn:
+            if self.postgres:
+                conn.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
             yield Transaction(conn, self.postgres, self.now_unix_nano(conn))
 
     @contextmanager

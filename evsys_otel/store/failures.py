@@ -41,6 +41,8 @@ def mapped_errors(where: str, secrets: tuple[str, ...] = ()) -> Iterator[None]:
         raise StoreUnavailable(f"The store {where} has no free connection; try again later.") from error
     except exc.DBAPIError as error:
         raise _error_of(error.orig or error, where, secrets) from error
+    except sqlite3.Error as error:  # from what makes a new connection ready
+        raise _error_of(error, where, secrets) from error
     except exc.SQLAlchemyError as error:
         raise StoreError(f"The store {where} cannot do this ({type(error).__name__}).") from error
     except (OverflowError, UnicodeError) as error:

@@ -28,7 +28,7 @@ def find_id(conn: Connection, prefix: str) -> tuple[EntityKind, str]:
         within = select(column).where(column >= wanted, column < wanted + "\U0010ffff").order_by(column)
         found += [(kind, record_id) for record_id in conn.scalars(within.limit(_SHOWN + 1))]
     exact = [each for each in found if each[1] == wanted]
-    if len(exact or found) == 1:
+    if wanted and len(exact or found) == 1:
         return (exact or found)[0]
     if not wanted or not found:
         raise NotFoundError(f"No experiment, group or run has an id that begins with {prefix!r}; see evsys-otel ls.")

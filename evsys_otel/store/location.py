@@ -11,6 +11,9 @@ from sqlalchemy.exc import ArgumentError
 
 from evsys_otel.errors import ConfigurationError, StoreUnavailable
 
+CONNECT_SECONDS = 10
+"""How long a connection to PostgreSQL may take; the URL's own `connect_timeout` beats it."""
+
 MOUNTS = Path("/proc/mounts")
 
 NETWORK_FILE_SYSTEMS = {
@@ -71,6 +74,8 @@ def _locate_postgres(url: URL) -> Location:
     if importlib.util.find_spec("psycopg") is None:
         raise ConfigurationError("A PostgreSQL store needs its driver: pip install 'evsys-otel[postgres]'.")
     url = url.set(drivername="postgresql+psycopg")
+    if "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
     return Location(url, shown.render_as_string(), None)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
 from evsys_otel.store.database import Database
 from evsys_otel.store.schema import series, step_values
@@ -45,16 +45,18 @@ def read_in_pieces(
     """Yield a run's metrics, long format, by split, name and step; each piece is read in a transaction of its own."""
     with database.reading() as conn:
         labels = {row.id: (row.split, row.name) for row in conn.execute(_series_of(run_id, name, split))}
-    places = sorted(labels, key=lambda number: labels[number])
-    for numbers in _bundles(places):
-        after: tuple[int, int] | None = None
+    for number, (label_split, label_name) in sorted(labels.items(), key=lambda item: item[1]):
+        after: int | None = None
         while True:
-            rows = _read_piece(database, numbers, after, piece_rows)
+            rows = _read_piece(database, number, after, piece_rows)
             if rows:
-                yield [_metric(labels[number], step, value) for number, step, value in rows]
+                after = rows[-1][0]
+                yield [
+                    {"step": step, "name": label_name, "value": _number(value), "split": label_split}
+                    for step, value in rows
+                ]
             if len(rows) < piece_rows:
                 break
-            after = (rows[-1][0], rows[-1][1])
 
 
 def metric_names(conn: Connection, run_id: str) -> list[tuple[str, str]]:
@@ -112,25 +114,14 @@ def _series_of(run_id: str, name: str | None, split: str | None) -> Any:
     return chosen if split is None else chosen.where(series.c.split == split)
 
 
-def _bundles(places: list[int]) -> Iterator[list[int]]:
-    """Yield the series one by one: the pieces then come in the order of split, name and step."""
-    for number in places:
-        yield [number]
-
-
 def _read_piece(
-    database: Database, numbers: list[int], after: tuple[int, int] | None, piece_rows: int
-) -> list[tuple[int, int, float | None]]:
-    key = (step_values.c.series, step_values.c.step)
-    chosen = select(*key, step_values.c.value).where(step_values.c.series.in_(numbers))
+    database: Database, number: int, after: int | None, piece_rows: int
+) -> list[tuple[int, float | None]]:
+    chosen = select(step_values.c.step, step_values.c.value).where(step_values.c.series == number)
     if after is not None:
-        chosen = chosen.where(tuple_(*key) > after)
+        chosen = chosen.where(step_values.c.step > after)
     with database.reading() as conn:
-        return [(row[0], row[1], row[2]) for row in conn.execute(chosen.order_by(*key).limit(piece_rows))]
-
-
-def _metric(label: tuple[str, str], step: int, value: float | None) -> Dict:
-    return {"step": step, "name": label[1], "value": _number(value), "split": label[0]}
+        return [(row[0], row[1]) for row in conn.execute(chosen.order_by(step_values.c.step).limit(piece_rows))]
 
 
 def _number(value: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Table, insert, select
@@ -34,10 +34,11 @@ class Numbers:
         found: dict[Key, int] = {}
         for run_id in dict.fromkeys(key[0] for key in wanted):
             own = [key for key in wanted if key[0] == run_id]
-            known = self._numbers_of(tx, run_id)
-            new = [key for key in own if key not in known]
-            if new:
-                tx.conn.execute(insert(self._table), [dict(zip(self._names, key, strict=True)) for key in new])
+            known = self._known.setdefault(run_id, {})
+            self._known.move_to_end(run_id)
+            if any(key not in known for key in own):
+                known.update(self._read(tx, run_id))  # another process may have made them
+                self._make(tx, [key for key in own if key not in known])
                 known.update(self._read(tx, run_id))
             found.update({key: known[key] for key in own})
         while len(self._known) > MAX_RUNS:
@@ -48,12 +49,9 @@ class Numbers:
         """Forget everything: it may have been undone."""
         self._known.clear()
 
-    def _numbers_of(self, tx: Transaction, run_id: str) -> dict[Key, int]:
-        known = self._known.get(run_id)
-        if known is None or not known:
-            known = self._known[run_id] = self._read(tx, run_id)
-        self._known.move_to_end(run_id)
-        return known
+    def _make(self, tx: Transaction, keys: Sequence[Key]) -> None:
+        if keys:
+            tx.conn.execute(insert(self._table), [dict(zip(self._names, key, strict=True)) for key in keys])
 
     def _read(self, tx: Transaction, run_id: str) -> dict[Key, int]:
         columns = [self._table.c[name] for name in self._names]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, Table, func, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from evsys_otel.conventions import RUNNING
 from evsys_otel.store import views
 from evsys_otel.store.completeness import judge
+from evsys_otel.store.database import Database
 from evsys_otel.store.facts import read_facts
 from evsys_otel.store.schema import checkpoints, evals, experiments, groups, predictions, runs
 from evsys_otel.store.views import Dict
+
+PIECE_PREDICTIONS = 1_000
+"""Predictions hold whole texts: a piece is bounded by their number."""
 
 
 class Clocks:
@@ -38,7 +42,7 @@ def read_experiments(
     """Return experiments, the oldest first."""
     running = select(runs.c.id).where(runs.c.experiment_id == experiments.c.id, runs.c.current_status == RUNNING)
     chosen = select(experiments, running.exists().label("running")).where(*where)
-    chosen = chosen.order_by(experiments.c.first_unix_nano, experiments.c.id)
+    chosen = chosen.order_by(*_oldest(experiments))
     rows = _rows(conn, paged(chosen, limit, offset))
     return [views.experiment_view(row, running=bool(row["running"])) for row in rows]
 
@@ -47,7 +51,7 @@ def read_groups(conn: Connection, *where: ColumnElement[bool]) -> list[Dict]:
     """Return groups, the oldest first."""
     running = select(runs.c.id).where(runs.c.group_id == groups.c.id, runs.c.current_status == RUNNING)
     chosen = select(groups, running.exists().label("running")).where(*where)
-    chosen = chosen.order_by(groups.c.first_unix_nano, groups.c.id)
+    chosen = chosen.order_by(*_oldest(groups))
     return [views.group_view(row, running=bool(row["running"])) for row in _rows(conn, chosen)]
 
 
@@ -55,7 +59,7 @@ def read_runs(
     conn: Connection, clocks: Clocks, *where: ColumnElement[bool], limit: int | None = None, offset: int = 0
 ) -> list[Dict]:
     """Return runs with completeness and liveness, the oldest first; the number of queries does not grow with them."""
-    chosen = select(runs).where(*where).order_by(runs.c.first_unix_nano, runs.c.id)
+    chosen = select(runs).where(*where).order_by(*_oldest(runs))
     rows = _rows(conn, paged(chosen, limit, offset))
     facts = read_facts(conn, [row["id"] for row in rows])
     return [
@@ -66,7 +70,7 @@ def read_runs(
 
 def read_evals(conn: Connection, *where: ColumnElement[bool]) -> list[Dict]:
     """Return evals, the oldest first."""
-    return [views.eval_view(row) for row in _rows(conn, select(evals).where(*where).order_by(*_oldest(evals.c)))]
+    return [views.eval_view(row) for row in _rows(conn, select(evals).where(*where).order_by(*_oldest(evals)))]
 
 
 def read_checkpoints(conn: Connection, *where: ColumnElement[bool]) -> list[Dict]:
@@ -81,6 +85,23 @@ def read_predictions(
     """Return predictions by kind, step, eval, task and sample: the order of their key."""
     chosen = select(predictions).where(*where).order_by(*predictions.primary_key.columns)
     return [views.prediction_view(row) for row in _rows(conn, paged(chosen, limit, offset))]
+
+
+def predictions_in_pieces(
+    database: Database, *where: ColumnElement[bool], piece_rows: int = PIECE_PREDICTIONS
+) -> Iterator[list[Dict]]:
+    """Yield the same in pieces, each read in a transaction of its own."""
+    key = predictions.primary_key.columns
+    chosen = select(predictions).where(*where).order_by(*key).limit(piece_rows)
+    after: tuple[Any, ...] | None = None
+    while True:
+        with database.reading() as conn:
+            rows = _rows(conn, chosen if after is None else chosen.where(tuple_(*key) > after))
+        if rows:
+            yield [views.prediction_view(row) for row in rows]
+            after = tuple(rows[-1][column.name] for column in key)
+        if len(rows) < piece_rows:
+            return
 
 
 def attach(conn: Connection, own: Sequence[Dict], experiment_id: str) -> None:
@@ -117,5 +138,6 @@ def _rows(conn: Connection, statement: Select[Any]) -> list[Dict]:
     return [row._asdict() for row in conn.execute(statement)]
 
 
-def _oldest(columns: Any) -> tuple[Any, Any]:
-    return columns.first_unix_nano, columns.id
+def _oldest(table: Table) -> tuple[ColumnElement[Any], ...]:
+    """Return the order of entities; those of which no time is known come first, on both databases."""
+    return func.coalesce(table.c.first_unix_nano, 0), table.c.id

@@ -11,7 +11,7 @@ from evsys_otel.records import Checkpoint, Prediction
 from evsys_otel.store import schema
 from evsys_otel.store.database import Transaction
 from evsys_otel.store.locks import pieces
-from evsys_otel.store.texts import key_text, optional_text, rank_of
+from evsys_otel.store.texts import id_text, key_text, optional_text, rank_of
 
 MAX_URI_BYTES = 2000
 
@@ -37,8 +37,8 @@ def _prediction_row(said: Prediction) -> dict[str, Any]:
         "metadata": optional_text(said.metadata),
     }
     return {
-        "run_id": said.run_id, "kind": key_text(said.kind, 255), "step": said.step,
-        "eval_id": key_text(said.eval_id, 255), "task_id": key_text(said.task_id), "sample_idx": said.sample_idx,
+        "run_id": said.run_id, "kind": id_text(said.kind), "step": said.step,
+        "eval_id": id_text(said.eval_id), "task_id": key_text(said.task_id), "sample_idx": said.sample_idx,
         **content, "shortened": int(said.shortened), "attempt": said.attempt, "time_unix_nano": said.time_unix_nano,
         "rank": rank_of(content, whole=not said.shortened),
     }
@@ -46,7 +46,7 @@ def _prediction_row(said: Prediction) -> dict[str, Any]:
 
 def _checkpoint_row(said: Checkpoint) -> dict[str, Any]:
     content = {
-        "id": key_text(said.id, 255), "label": optional_text(said.label), "is_final": int(said.is_final),
+        "id": id_text(said.id), "label": optional_text(said.label), "is_final": int(said.is_final),
         "base_model": optional_text(said.base_model),
     }
     return {

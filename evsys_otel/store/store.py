@@ -164,9 +164,8 @@ class Store:
         self, run_id: str, kind: str | None = None, *, limit: int | None = None, offset: int = 0
     ) -> list[Dict]:
         """Return a run's predictions by kind, step, eval, task and sample."""
-        where = [predictions.c.run_id == run_id, *([] if kind is None else [predictions.c.kind == kind])]
         with self._database.reading() as conn:
-            return reads.read_predictions(conn, *where, limit=limit, offset=offset)
+            return reads.read_predictions(conn, *_of_kind(run_id, kind), limit=limit, offset=offset)
 
     def get_metrics(self, run_id: str, name: str | None = None, split: str | None = None) -> list[Dict]:
         """Return a run's step metrics, long format: step, name, value, split; by split, name and step."""
@@ -206,6 +205,12 @@ class Store:
     ) -> Iterator[list[Dict]]:
         """Yield the same as :meth:`get_metrics` in pieces of at most ``piece_rows``."""
         return metrics.read_in_pieces(self._database, run_id, name, split, piece_rows)
+
+    def iter_predictions(
+        self, run_id: str, kind: str | None = None, *, piece_rows: int = reads.PIECE_PREDICTIONS
+    ) -> Iterator[list[Dict]]:
+        """Yield the same as :meth:`list_predictions` in pieces of at most ``piece_rows``."""
+        return reads.predictions_in_pieces(self._database, *_of_kind(run_id, kind), piece_rows=piece_rows)
 
     def metric_names(self, run_id: str) -> list[tuple[str, str]]:
         """Return each (split, name) that the run has values of."""
@@ -258,6 +263,10 @@ class Store:
 
 def _project(project_id: str | None) -> list[ColumnElement[bool]]:
     return [] if project_id is None else [experiments.c.project_id == project_id]
+
+
+def _of_kind(run_id: str, kind: str | None) -> list[ColumnElement[bool]]:
+    return [predictions.c.run_id == run_id, *([] if kind is None else [predictions.c.kind == kind])]
 
 
 def _first(found: list[Dict]) -> Dict | None:

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_KEY_BYTES = 1024
-"""Longest text in a key column: a row of a PostgreSQL B-tree index holds about 2,700 bytes."""
+"""Longest name in a key column: a row of a PostgreSQL B-tree index holds about 2,700 bytes in all."""
+
+MAX_ID_BYTES = 255
+"""Longest id; ours are UUIDs, other senders' may be anything."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**63)
@@ -41,6 +44,11 @@ def key_text(text: str, max_bytes: int = MAX_KEY_BYTES) -> str:
     return encoded[: max_bytes - len(digest) - 1].decode(errors="ignore") + "~" + digest
 
 
+def id_text(text: str) -> str:
+    """Return an id as the store keeps it."""
+    return key_text(text, MAX_ID_BYTES)
+
+
 def canonical(value: Any) -> str:
     """Return JSON text that is equal for equal values: what orders contradictions whose versions are equal."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -58,7 +66,7 @@ def as_text(value: Any) -> str | None:
 
 def as_key(value: Any) -> str | None:
     """Return a field that refers to another record."""
-    return key_text(value) if isinstance(value, str) and value else None
+    return id_text(value) if isinstance(value, str) and value else None
 
 
 def as_int(value: Any) -> int | None:
