@@ -195,6 +195,8 @@ def _open_by_method(value: Any) -> Mapping[object, object] | Iterable[object] | 
 
 
 def _key(key: object) -> str:
+    if type(key) is str:
+        return clean_name(key)
     if isinstance(key, enum.Enum):
         key = key.value
     if key is None or type(key) is bool:
