@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from evsys_otel.events import Event, Lost
+from evsys_otel.events import CheckpointLogged, EvalLogged, Event, Lost, RunUpdated
 from evsys_otel.recorder.guard import say_once
 from evsys_otel.sources import Sources
 
@@ -23,6 +23,8 @@ MAX_WAITING_EXTRAS = 4_096
 """Evals and checkpoints that wait in memory for the journal; declarations always do."""
 
 _EXTRAS = frozenset({"eval", "checkpoint"})
+_FACTS = (RunUpdated, EvalLogged, CheckpointLogged)
+"""Events whose loss is a loss of values. That of a start, a declaration or an end is told by what it frames."""
 
 
 class Writer(Protocol):
@@ -93,6 +95,11 @@ class Waiting:
     run: int | None
     then: Callable[[], None] | None
 
+    @property
+    def values(self) -> int:
+        """How many values are lost with it."""
+        return int(isinstance(self.event, _FACTS))
+
 
 class Channel:
     """One journal under one lock, reentrant for the sake of signal handlers; thread-safe."""
@@ -156,7 +163,7 @@ class Channel:
             if not self._write(item):
                 return False
             self.waiting.popleft()
-            self._account(item.kind, item.run, None, calls=-1, values=-1)
+            self._account(item.kind, item.run, None, calls=-1, values=-item.values)
         return True
 
     def lose(
@@ -175,9 +182,9 @@ class Channel:
         self._account("step", run, stream, next_ordinal=next_ordinal, calls=calls, values=values)
 
     def lost_values(self) -> int:
-        """Return how many step values, predictions, evals and checkpoints are not in the journal."""
+        """Return how many step values, predictions, evals, checkpoints and updates are not in the journal."""
         with self.lock:
-            return sum(account.values for (kind, _, _), account in self._accounts.items() if kind != "event")
+            return sum(account.values for account in self._accounts.values())
 
     def silence(self) -> None:
         """Make this the copy of another process's channel: nothing is appended any more, no lock is waited for."""
@@ -195,7 +202,7 @@ class Channel:
         if item.kind not in _EXTRAS or len(self.waiting) < MAX_WAITING_EXTRAS:
             self.waiting.append(item)
         ordinal = getattr(item.event, "ordinal", -1)
-        self.lose(item.kind, item.run, None, next_ordinal=ordinal + 1)
+        self.lose(item.kind, item.run, None, next_ordinal=ordinal + 1, values=item.values)
 
     def _stamped(self, event: Event) -> Event:
         if not hasattr(event, "time_unix_nano"):

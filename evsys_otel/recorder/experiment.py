@@ -12,7 +12,7 @@ from evsys_otel.events import ExperimentEnded, ExperimentStarted, GroupEnded, Gr
 from evsys_otel.handles import ExperimentHandle, encode_handle
 from evsys_otel.normalize import clean_text, to_number, to_step
 from evsys_otel.recorder.guard import guarded
-from evsys_otel.recorder.inputs import clean_config, clean_tags, clean_traceparent, required_name
+from evsys_otel.recorder.inputs import clean_config, clean_tags, clean_traceparent, given_name, required_name
 from evsys_otel.recorder.run import Run, RunFacts
 from evsys_otel.recorder.scope import Scope, clean_end
 
@@ -82,8 +82,8 @@ class Experiment(Scope):
         return ExperimentHandle(self._id, self._name, self.project_id, self._channel.last_time_unix_nano)
 
     def group(self, name: str) -> Group:
-        """Open a group of runs, or return the open one of that name. Raises ConfigurationError for a bad name."""
-        clean = required_name(name, "a group")
+        """Open a group of runs, or return the open one of that name."""
+        clean = given_name(name, "group")
         with self._channel.lock:
             group = self._groups.get(clean)
             if group is None or group.ended:
@@ -95,12 +95,12 @@ class Experiment(Scope):
         self, name: str, *, group: Group | str | None = None, config: Any = None, seed: Any = None, recipe: Any = None,
         trace: bool | None = None,
     ) -> Run:
-        """Start a run in this experiment; ``group`` takes a name too. Raises ConfigurationError for a bad name."""
+        """Start a run in this experiment; ``group`` takes a name too."""
         facts = RunFacts(
-            self._session.sources.random_uuid(), required_name(name, "a run"), to_step(seed),
+            self._session.sources.random_uuid(), given_name(name, "run"), to_step(seed),
             None if recipe is None else clean_text(recipe), clean_config(config, self._session.settings),
         )
-        return self.start(facts, self.group(group) if isinstance(group, str) else group, trace=trace)
+        return self.start(facts, group if group is None or isinstance(group, Group) else self.group(group), trace=trace)
 
     def start(self, facts: RunFacts, group: Group | None = None, *, trace: bool | None = None) -> Run:
         """Start a run, or an attempt of one, from normalised facts."""
@@ -221,7 +221,7 @@ class Group(Scope):
     def run(
         self, name: str, *, config: Any = None, seed: Any = None, recipe: Any = None, trace: bool | None = None
     ) -> Run:
-        """Start a run in this group. Raises ConfigurationError for a bad name."""
+        """Start a run in this group."""
         return self._experiment.run(name, group=self, config=config, seed=seed, recipe=recipe, trace=trace)
 
     @guarded(None)

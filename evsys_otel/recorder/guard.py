@@ -40,7 +40,7 @@ def mishap(where: str, error: Exception) -> None:
     """Take an exception that must not reach the training loop; with ``EVSYS_OTEL_RAISE=1`` it does."""
     if os.environ.get("EVSYS_OTEL_RAISE") == "1":
         raise error
-    say_once((where, type(error)), "%s failed and training goes on: %r", where, error, error=error)
+    say_once((where, type(error)), "%s failed and training goes on", where, error=error)
 
 
 def guarded(default: T) -> Callable[[Callable[P, T]], Callable[P, T]]:

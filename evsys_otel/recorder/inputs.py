@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from evsys_otel.errors import ConfigurationError
@@ -21,6 +21,15 @@ def required_name(value: object, what: str) -> str:
     return clean_name(value)
 
 
+def given_name(value: object, what: str) -> str:
+    """Return any value as a name, after the start, when nothing raises any more; one that is empty is replaced."""
+    name = "" if value is None else clean_name(value)
+    if name.strip():
+        return name
+    say_once(("name", what), "%s has no name; it is called %r", what, what)
+    return what
+
+
 def clean_config(config: Any, settings: Settings) -> str | None:
     """Return a config as bounded JSON text, values under secret-named keys replaced; None for None."""
     if config is None:
@@ -32,9 +41,19 @@ def clean_tags(tags: Any) -> list[str]:
     """Return tags as a list; a single text is one tag."""
     if tags is None:
         return []
-    if isinstance(tags, (str, bytes)) or not isinstance(tags, Iterable):
-        return [clean_name(tags)]
-    return [clean_name(tag) for tag in tags]
+    try:
+        given = [tags] if isinstance(tags, (str, bytes)) else list(tags)
+    except Exception:  # noqa: BLE001 (what is no iterable, or one that fails, is a single tag)
+        given = [tags]
+    return [clean_name(tag) for tag in given]
+
+
+def clean_flag(value: Any) -> bool:
+    """Return the truth of any value; what has none, as an array, is not true."""
+    try:
+        return bool(value)
+    except Exception:  # noqa: BLE001 (the truth of a user's object is the user's code)
+        return False
 
 
 def clean_url(url: Any) -> str | None:

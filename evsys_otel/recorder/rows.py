@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from dataclasses import fields as fields_of
 from typing import Any
 
 from evsys_otel.events import PredictionRow
@@ -13,6 +14,8 @@ from evsys_otel.recorder.guard import say_once
 
 PIECE_BYTES = 1024 * 1024
 """About how many bytes of text one event of predictions holds."""
+
+DEFAULT_KIND = "train"
 
 OUTPUT_NAMES = ("model_output", "output", "completion")
 """The names that evsys code gives to the model's text, the first that is present counts."""
@@ -68,13 +71,19 @@ def as_mapping(value: Any) -> Mapping[Any, Any] | None:
     """Return the fields of a mapping, a pydantic model, a dataclass or a plain object; None for anything else."""
     if isinstance(value, Mapping):
         return value
-    for method in ("model_dump", "_asdict"):
-        dump = getattr(value, method, None)
-        if callable(dump) and not isinstance(value, type):
-            dumped = dump()
-            return dumped if isinstance(dumped, Mapping) else None
-    fields = getattr(value, "__dict__", None)
-    return fields if isinstance(fields, dict) and not isinstance(value, type) else None
+    if isinstance(value, type):
+        return None
+    try:
+        for method in ("model_dump", "_asdict"):
+            if callable(getattr(value, method, None)):
+                dumped = getattr(value, method)()
+                return dumped if isinstance(dumped, Mapping) else None
+        if is_dataclass(value):
+            return {spec.name: getattr(value, spec.name) for spec in fields_of(value)}
+        attributes = getattr(value, "__dict__", None)
+    except Exception:  # noqa: BLE001 (the attributes of a user's object are the user's code)
+        return None
+    return attributes if isinstance(attributes, dict) else None
 
 
 def _mappings(predictions: Any) -> Iterator[Mapping[Any, Any]]:
@@ -90,19 +99,19 @@ def _mappings(predictions: Any) -> Iterator[Mapping[Any, Any]]:
             kind = type(prediction)
             say_once(("row", kind), "a prediction of type %s is no mapping; skipped", kind.__name__)
     except Exception as error:  # noqa: BLE001 (the iterator is the user's)
-        say_once(("rows", type(error)), "predictions cannot be read any further: %r", error)
+        say_once(("rows", type(error)), "predictions cannot be read any further: %s", clean_text(error))
 
 
 def _place_of(fields: Mapping[Any, Any], place: Place) -> Place:
     return Place(
-        clean_name(fields.get("kind") or "train") if place.kind is None else place.kind,
+        (_name_or_none(fields.get("kind")) or DEFAULT_KIND) if place.kind is None else place.kind,
         to_step(fields.get("step")) if place.step is None else place.step,
         _text_or_none(fields.get("eval_id")) if place.eval_id is None else place.eval_id,
     )
 
 
 def _row(fields: Mapping[Any, Any], place: Place, seen: Counter[tuple[Place, str]]) -> PredictionRow:
-    task_id = "" if fields.get("task_id") is None else clean_name(fields["task_id"])
+    task_id = _name_or_none(fields.get("task_id")) or ""
     sample = to_step(fields.get("sample_idx"))
     if sample is None:
         sample = seen[place, task_id]
@@ -123,6 +132,10 @@ def _metadata(fields: Mapping[Any, Any]) -> str | None:
         return None if metadata is None else to_json(metadata)
     own = as_mapping(metadata) if metadata is not None else {}
     return to_json({**others, "metadata": metadata} if own is None else {**others, **own})
+
+
+def _name_or_none(value: Any) -> str | None:
+    return None if value is None else clean_name(value)
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from evsys_otel.conventions import COMPLETED, SPLIT_TRAIN, span_id_of
 from evsys_otel.events import CheckpointLogged, EvalLogged, Event, PredictionsLogged, RunEnded, RunStarted, RunUpdated
 from evsys_otel.handles import RunHandle, encode_handle
-from evsys_otel.normalize import clean_name, clean_text, redact_uri, to_json, to_step
+from evsys_otel.normalize import clean_name, clean_text, redact_uri, to_json, to_number, to_step
 from evsys_otel.recorder.guard import guarded, mishap, say_once
-from evsys_otel.recorder.inputs import clean_config, clean_tags, clean_url, number_metrics
-from evsys_otel.recorder.rows import Piece, Place, in_pieces
+from evsys_otel.recorder.inputs import clean_config, clean_flag, clean_tags, clean_url, number_metrics
+from evsys_otel.recorder.rows import DEFAULT_KIND, Piece, Place, in_pieces
 from evsys_otel.recorder.scope import Scope, clean_end
 from evsys_otel.recorder.streams import INT64_MAX, RunStreams
 
 if TYPE_CHECKING:
     from evsys_otel.recorder.experiment import Experiment, Group
+
+MAX_EVAL_SECONDS = 10.0**9
+"""An evaluation that is said to have taken longer has no begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +125,14 @@ class Run(Scope):
         base_model: str | None = None,
     ) -> None:
         """Record that a checkpoint was written to ``uri``; user info in it is replaced."""
-        where = redact_uri(clean_text(uri))
+        make = functools.partial(
+            CheckpointLogged, time_unix_nano=0, run=self._number, uri=redact_uri(clean_text(uri)), step=to_step(step),
+            label=_name(label), is_final=clean_flag(is_final), base_model=_text(base_model),
+        )
         with self._channel.lock:
-            if self._is_closed():
-                return
-            ordinal, self._checkpoints = self._checkpoints, self._checkpoints + 1
-            self._put(
-                CheckpointLogged(
-                    0, self._number, ordinal, where, to_step(step), _name(label), bool(is_final), _text(base_model)
-                ),
-                "checkpoint",
-            )
+            if not self._is_closed():
+                ordinal, self._checkpoints = self._checkpoints, self._checkpoints + 1
+                self._put(make(ordinal=ordinal), "checkpoint")
 
     def log_eval(
         self, name: str, metrics: Mapping[str, Any] | None = None, predictions: Iterable[Any] | None = None,
@@ -213,13 +213,14 @@ class Run(Scope):
         split_name = SPLIT_TRAIN if split is None else clean_name(split)
         at = to_step(step)
         if at is None and step is not None:
-            say_once(("step", type(step)), "%r is no step; one more than the split's last is taken", step)
+            shown = clean_text(step, 80)
+            say_once(("step", type(step)), "%r is no step; one more than the split's last is taken", shown)
         names = tuple(numbers)
         with self._channel.lock:
             if self._streams.takes_keyset(names):
                 stream = self._streams.find(split_name, names)
                 stream.append(at, stream.pack(*numbers.values()))
-                if as_written and split == split_name:
+                if as_written and type(split) is str and split == split_name:
                     self._streams.remember((split_name, *names), stream)
                 return
             at = min(self._streams.split(split_name).last_step + 1, INT64_MAX) if at is None else at
@@ -233,16 +234,21 @@ class Run(Scope):
         seconds: Any,
     ) -> None:
         make = functools.partial(
-            EvalLogged, run=self._number, id=eval_id, name=clean_name(name), metrics=to_json(metrics or {}),
-            benchmark_id=_text(benchmark_id), step=to_step(step),
+            EvalLogged, time_unix_nano=0, run=self._number, id=eval_id, name=clean_name(name),
+            metrics=to_json({} if metrics is None else metrics), benchmark_id=_text(benchmark_id), step=to_step(step),
             breakdowns=None if breakdowns is None else to_json(breakdowns), tags=clean_tags(tags),
+            start_time_unix_nano=self._time_before(seconds),
         )
-        begin = None if seconds is None else self._channel.clock() - max(0, int(float(seconds) * 1e9))
         with self._channel.lock:
-            if self._is_closed():
-                return
-            ordinal, self._evals = self._evals, self._evals + 1
-            self._put(make(time_unix_nano=0, ordinal=ordinal, start_time_unix_nano=begin), "eval")
+            if not self._is_closed():
+                ordinal, self._evals = self._evals, self._evals + 1
+                self._put(make(ordinal=ordinal), "eval")
+
+    def _time_before(self, seconds: Any) -> int | None:
+        passed = to_number(seconds)
+        if passed is None or not 0 <= passed < MAX_EVAL_SECONDS:
+            return None
+        return self._channel.clock() - int(passed * 1e9)
 
     @guarded(None)
     def _log_predictions(self, predictions: Iterable[Any], place: Place) -> None:
@@ -258,7 +264,7 @@ class Run(Scope):
             ordinal = self._predictions
             self._predictions += len(piece.rows)
             event = PredictionsLogged(
-                0, self._number, ordinal, place.kind or "train", piece.rows, place.step, place.eval_id
+                0, self._number, ordinal, place.kind or DEFAULT_KIND, piece.rows, place.step, place.eval_id
             )
             self._channel.put_rows(event, self._number, ordinal, len(piece.rows))
 

@@ -37,7 +37,8 @@ def clean_end(status: object, error: object) -> tuple[str, str | None]:
     if isinstance(status, str) and status in END_STATUSES:
         return status, text
     taken = FAILED if text else COMPLETED
-    say_once(("status", clean_name(status)), "%r is no status to end with; %s is taken", status, taken)
+    shown = clean_name(status)
+    say_once(("status", shown), "%r is no status to end with; %s is taken", shown, taken)
     return taken, text
 
 

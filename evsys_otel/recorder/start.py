@@ -76,7 +76,7 @@ def start_run(
         HandleError: ``experiment`` is no handle.
     """
     required_name(name, "a run")
-    if isinstance(group, str):
+    if group is not None and not isinstance(group, Group):
         required_name(group, "a group")
     resolved = resolve_settings(**settings)
     if not isinstance(experiment, Experiment):

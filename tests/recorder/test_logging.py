@@ -371,7 +371,8 @@ def test_an_ended_experiment_opens_again_for_a_new_run(folder: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [{"name": None}, {"name": ""}, {"name": "r", "experiment": 7}, {"name": "r", "experiment": ""},
-     {"name": "r", "group": ""}, {"name": "r", "no_such": 1}, {"name": "r", "mode": "sideways"},
+     {"name": "r", "group": ""}, {"name": "r", "group": 7}, {"name": "r", "no_such": 1},
+     {"name": "r", "mode": "sideways"},
      {"name": "r", "exporters": [object()]}, {"name": "r", "experiment": "evsys1.broken"}],
 )
 def test_a_bad_argument_is_refused_at_the_start(arguments: dict[str, object], folder: Path) -> None:
@@ -381,7 +382,24 @@ def test_a_bad_argument_is_refused_at_the_start(arguments: dict[str, object], fo
     assert not (folder / ".evsys").exists()
 
 
-NONSENSE = [None, 7, "text", object(), b"\xff", [object()], {"a": object()}, math.nan, {1, 2}]
+class Hostile:
+    """An object whose every method raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+    def __float__(self) -> float:
+        raise RuntimeError("no")
+
+    __bool__ = __len__ = __iter__ = __getattr__ = __float__  # type: ignore[assignment]
+
+
+NONSENSE = [
+    None, 7, "text", object(), b"\xff", [object()], {"a": object()}, math.nan, {1, 2}, np.arange(3), Hostile(),
+    [Hostile()], {"a": Hostile()},
+]
 
 
 @pytest.mark.parametrize("thing", NONSENSE, ids=lambda thing: type(thing).__name__)
@@ -395,9 +413,14 @@ def test_no_hook_raises_whatever_it_is_given(thing: object, folder: Path, run: R
     run.log_predictions(given if isinstance(given, list) else [given], given, given)  # type: ignore[arg-type]
     run.log_predictions([{"task_id": given, "metadata": given, "output": given, "reward": given, "sample_idx": given}])
     run.update(config=given, wandb_url=given, recipe=given, seed=given)
+    with run.experiment.group(given) as group:  # type: ignore[arg-type]
+        group.run(given, config=given, seed=given, recipe=given).end()  # type: ignore[arg-type]
+    run.experiment.run(given, group=given).end()  # type: ignore[arg-type]
     run.experiment.set(conclusion=given, best_score=given)
     run.end(given, given)  # type: ignore[arg-type]
-    assert of_kind(only_events(folder), RunEnded)
+    ended = of_kind(only_events(folder), RunEnded)[-1]
+    assert (ended.run, ended.evals, ended.checkpoints) == (0, 1, 1)
+    assert ended.predictions >= 1
 
 
 def test_two_folders_are_two_journals(tmp_path: Path) -> None:
