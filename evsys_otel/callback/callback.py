@@ -236,7 +236,7 @@ class EvsysLoggerCallback:
         if name is None or self._ensure_store(ctx) is None or self._experiment is None:
             return None
         group = self._experiment.group(name)
-        _put_id(ctx, f"group:{group_name}", group.id)
+        _put_id(ctx, f"group:{group_name if isinstance(group_name, str) else name}", group.id)
         return group.name
 
     def _start_arm(self, ctx: Any, key: str, run_config: Any, *, told: bool = True) -> Arm:

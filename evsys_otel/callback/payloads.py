@@ -6,6 +6,7 @@ all versions known; each may also come as a mapping, and any of their fields may
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -15,6 +16,8 @@ from typing import Any
 
 from evsys_otel.conventions import CANCELLED, COMPLETED, END_STATUSES, FAILED
 from evsys_otel.normalize import clean_text, to_number, to_step
+
+_logger = logging.getLogger(__name__)
 
 FINAL = "final"
 """The name of the checkpoint that the training loop writes at its end."""
@@ -52,6 +55,19 @@ def _dict_or_none(source: Callable[[], Any]) -> dict[Any, Any] | None:
         return None
 
 
+def each_of(values: Any) -> Iterator[Any]:
+    """Yield what is in a list or any iterable; nothing for a text, a mapping or no iterable.
+
+    One that raises half way gives what came before, with a warning.
+    """
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping)):
+        return
+    try:
+        yield from values
+    except Exception as error:  # noqa: BLE001 (somebody else's generator)
+        _logger.warning("rows of type %s broke off, the rest of them is not recorded: %r", type(values).__name__, error)
+
+
 def text_of(value: Any) -> str | None:
     """Return a text that is not blank, or None."""
     text = clean_text(value) if value is not None else ""
@@ -75,7 +91,7 @@ def experiment_arguments(ctx: Any) -> dict[str, Any]:
     config = attribute(ctx, "config")
     metadata = attribute(config, "metadata")
     tags = attribute(metadata, "tags", [])
-    tags = [tags] if isinstance(tags, (str, bytes)) or not isinstance(tags, Iterable) else list(tags)
+    tags = [tags] if isinstance(tags, str) else list(each_of(tags))
     goal = text_of(attribute(metadata, "project_goal_id"))
     return {
         "name": text_of(attribute(config, "name")) or "experiment",
@@ -129,9 +145,7 @@ def eval_arguments(eval_result: Any, step: Any) -> dict[str, Any]:
 
 def prediction_rows(predictions: Any, kind: str) -> Iterator[Any]:
     """Yield predictions with ``kind`` where they name none of their own."""
-    if not isinstance(predictions, Iterable) or isinstance(predictions, (str, bytes, Mapping)):
-        return
-    for prediction in predictions:
+    for prediction in each_of(predictions):
         row = mapping_of(prediction)
         if row:
             yield row if row.get("kind") else {**row, "kind": kind}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from evsys_otel.callback.payloads import attribute, mapping_of
+from evsys_otel.callback.payloads import attribute, each_of, mapping_of
 
 _TEXT_NAMES = ("completion", "output", "model_output", "text")
 
@@ -16,8 +16,8 @@ def rollout_rows(rollouts: Any, items: Any = None) -> Iterator[dict[str, Any]]:
     A rollout is a group with ``trajectories``, a list of trajectories, or a row as it is. ``items`` are the tasks that
     the groups were sampled from, one for each group; they name task, instruction and what was expected.
     """
-    tasks = list(items) if isinstance(items, Iterable) and not isinstance(items, (str, bytes, Mapping)) else []
-    for number, group in enumerate(_listed(rollouts)):
+    tasks = list(each_of(items))
+    for number, group in enumerate(each_of(rollouts)):
         task = tasks[number] if number < len(tasks) else None
         trajectories = _trajectories(group)
         if trajectories is None:
@@ -30,16 +30,12 @@ def rollout_rows(rollouts: Any, items: Any = None) -> Iterator[dict[str, Any]]:
             yield {**common, **_trajectory_fields(trajectory, number), "sample_idx": sample}
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else []
-
-
 def _trajectories(group: Any) -> list[Any] | None:
     """Return what was sampled from one task, None when the group is a single row."""
     if isinstance(group, (list, tuple)):
         return list(group)
     found = attribute(group, "trajectories")
-    return None if found is None else _listed(found)
+    return None if found is None else list(each_of(found))
 
 
 def _task_fields(number: int, group: Any, task: Any) -> dict[str, Any]:
@@ -64,6 +60,6 @@ def _trajectory_fields(trajectory: Any, number: int) -> dict[str, Any]:
 
 def _text(trajectory: Any) -> Any:
     """Return the last text that the model wrote; its turns carry one where the engine decoded the tokens."""
-    turns = [attribute(turn, "text") for turn in _listed(attribute(trajectory, "turns"))]
+    turns = [attribute(turn, "text") for turn in each_of(attribute(trajectory, "turns"))]
     own = [attribute(trajectory, name) for name in _TEXT_NAMES]
     return next((text for text in (*reversed(turns), *own) if text), None)

@@ -168,6 +168,18 @@ def test_a_context_whose_ids_cannot_be_written_is_recorded(tmp_path: Path) -> No
         assert [len(metric_rows(store, run["id"])) for run in store.list_runs()] == [1] * 4
 
 
+def test_rows_that_break_off_are_kept_up_to_there(tmp_path: Path) -> None:
+    """A generator of predictions or rollouts that raises half way gives what came before."""
+    callback = recording(tmp_path)
+    state = SimpleNamespace(output_dir="x/arm", ctx=None)
+    callback.on_rollout(state, 0, endless_generator())
+    callback.on_run_start(SimpleNamespace(run_key="arm"))
+    callback.on_benchmark_eval(SimpleNamespace(), SimpleNamespace(name="test"), endless_generator())
+    with stored(tmp_path) as store:
+        kinds = [row["kind"] for run in store.list_runs() for row in store.list_predictions(run["id"])]
+        assert sorted(kinds) == ["eval", "train"]
+
+
 def test_a_start_that_fails_is_told_once_and_costs_no_hook(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where nothing can be opened the callback says so once and training goes on."""
     callback = recording(tmp_path)
