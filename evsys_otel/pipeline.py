@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Literal
 
 from evsys_otel.journal import Identity, JournalReader, remove_shipped
 from evsys_otel.settings import Settings
+from evsys_otel.shipper.otlp_lane import otlp_sinks
 from evsys_otel.shipper.sinks import Sink
 from evsys_otel.shipper.sync import SyncReport, Tell, sync_folder
 
@@ -23,7 +25,6 @@ def build_sinks(
     identity: Identity,
     *,
     exporters: Sequence[object] = (),
-    to: Target | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> list[Sink]:
     """Return where a journal goes: the store, one sink for each signal of OTLP, one for each exporter object.
@@ -32,14 +33,11 @@ def build_sinks(
         ConfigurationError: a setting or an exporter object cannot be used.
     """
     sinks: list[Sink] = []
-    if settings.store_url is not None and to != "otlp":
+    if settings.store_url is not None:
         from evsys_otel.shipper.store_lane import StoreSink
 
         sinks.append(StoreSink(settings.store_url, identity.journal_id))
-    if to != "store":
-        from evsys_otel.shipper.otlp_lane import otlp_sinks
-
-        sinks += otlp_sinks(settings, environ)
+    sinks += otlp_sinks(settings, environ)
     if exporters:
         from evsys_otel.shipper.exporter_lane import exporter_sinks
 
@@ -75,12 +73,10 @@ def sync_journals(
         settings: where it goes.
         root: folder of the journals.
         again: id of a run whose journals are sent once more from their start, to ``to`` or to all.
-        to: only the store, or only OTLP.
+        to: only ``store`` or only ``otlp``.
         progress: called some times a second from this thread.
     """
     root = settings.journal_root if root is None else root
-    report = sync_folder(
-        root, lambda identity: build_sinks(settings, identity, to=to), again=again, tell=progress
-    )
+    report = sync_folder(root, partial(build_sinks, settings), again=again, to=to or "", tell=progress)
     remove_shipped(root, settings.journal_keep_days, settings.journal_keep_bytes, time_ns())
     return report

@@ -6,7 +6,7 @@ import copy
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from evsys_otel.journal import LaneStatus, ShipperStatus, StatusFile
@@ -75,6 +75,13 @@ class Board:
                 lane.shortened += shortened
                 lane.rejected += rejected
                 self._dirty = True
+
+    def switch_off_others(self, prefix: str, own: Collection[str], reason: str) -> None:
+        """Switch off what an earlier shipper had under names that begin so, and this one cannot have."""
+        with self._lock:
+            for name, lane in self._lanes.items():
+                if name.startswith(prefix) and name not in own and lane.state != DONE:
+                    self._change(name, state=SWITCHED_OFF, reason=reason)
 
     def note_damage(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Remember byte ranges of the journal that no lane could read."""

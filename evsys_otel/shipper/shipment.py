@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,7 +20,6 @@ BUSY_JOIN_SECONDS = 2.0
 AT_WORK_SECONDS = 600.0
 """How long a lane may be at work without a step forward: it may have a long journal to read up to its position."""
 STORE_LANE = "store"
-OTLP_LANES = "otlp."
 
 
 class Shipment:
@@ -122,18 +121,17 @@ class Shipment:
             patience_seconds = max(patience_seconds, AT_WORK_SECONDS)
         return time.monotonic() - self._moved > patience_seconds
 
-    def mark_if_shipped(self) -> bool:
+    def mark_if_shipped(self, needed: Collection[str] = ()) -> bool:
         """Say in the status that the journal is shipped, if every lane that it ever had is done; return whether it is.
 
-        An OTLP lane that is switched off (a traces-only back end has two) does not hold a journal back from the
-        retention, as the local store has it all.
+        A lane other than the store's that is switched off (a traces-only back end has two) does not hold a journal back
+        from the retention. ``needed`` are beginnings of names; of each there must have been a lane.
         """
-        lanes = self.board.lanes()
-        done = [lane for lane in lanes if lane.state == DONE]
-        open_ = [lane for lane in lanes if lane.state not in {DONE, SWITCHED_OFF}]
-        store_off = any(lane.name == STORE_LANE and lane.state == SWITCHED_OFF for lane in lanes)
-        never = self._reader.identity.otlp and not any(lane.name.startswith(OTLP_LANES) for lane in lanes)
-        shipped = bool(done) and not open_ and not store_off and not never
+        lanes, end = self.board.lanes(), self._tail.position
+        done = [lane for lane in lanes if lane.state == DONE and lane.position >= end]
+        off = [lane for lane in lanes if lane.state == SWITCHED_OFF and lane.name != STORE_LANE]
+        has_all = all(any(lane.name.startswith(name) for lane in lanes) for name in needed)
+        shipped = bool(done) and len(done) + len(off) == len(lanes) and has_all
         if shipped:
             self.board.mark_shipped(anew=self._grew)
         return shipped

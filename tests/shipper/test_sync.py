@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from kit.journals import append_events, dead_identity, run_events, step_events, write_journal
+from kit.otlp_receiver import OtlpReceiver
 
 from evsys_otel.events import Lost
-from evsys_otel.journal import Identity, JournalLock, JournalWriter, StatusFile, current_identity
+from evsys_otel.journal import (
+    Identity,
+    JournalLock,
+    JournalWriter,
+    LaneStatus,
+    ShipperStatus,
+    StatusFile,
+    current_identity,
+)
 from evsys_otel.pipeline import sync_journals
 from evsys_otel.settings import Settings, resolve_settings
 from evsys_otel.shipper.sync import Progress, SyncReport
@@ -203,3 +213,45 @@ def shipped_at(writer: JournalWriter) -> int:
     assert status is not None
     assert status.shipped_unix_nano is not None
     return status.shipped_unix_nano
+
+
+def test_without_a_destination_nothing_is_done(tmp_path: Path) -> None:
+    """No store and no endpoint: the journals wait, and nobody counts them as shipped."""
+    writer = leave_open(resolve_settings(environ={}, dir=tmp_path))
+    assert sync_journals(resolve_settings(environ={}, dir=tmp_path, store="none")) == SyncReport()
+    assert StatusFile(writer.folder).read() is None
+
+
+def test_a_sync_to_one_destination_does_not_stand_for_the_others(settings: Settings) -> None:
+    """A journal that was sent to OTLP alone is not shipped while the store lacks it."""
+    with OtlpReceiver("grpc") as receiver:
+        both = replace(settings, otlp_endpoint=receiver.endpoint)
+        writer = leave_open(both)
+        assert sync_journals(both, to="otlp").waiting == 1
+        status = StatusFile(writer.folder).read()
+        assert status is not None
+        assert status.shipped_unix_nano is None
+        assert sync_journals(both).waiting == 0
+    assert statuses(settings) == ["crashed"]
+
+
+def test_a_journal_that_never_got_to_its_endpoint_waits_for_one(settings: Settings) -> None:
+    """The header says that there was an endpoint; a sync without one leaves the journal for another."""
+    identity = msgspec.structs.replace(dead_identity(), otlp=True)
+    leave_open(settings, identity)
+    assert sync_journals(settings).waiting == 1
+    with OtlpReceiver("grpc") as receiver:
+        assert sync_journals(replace(settings, otlp_endpoint=receiver.endpoint)).waiting == 0
+
+
+def test_an_exporter_object_that_is_gone_holds_no_journal_back(settings: Settings) -> None:
+    """Its lane is switched off with the reason: nobody else can finish it."""
+    writer = leave_open(settings)
+    lane = LaneStatus("exporter.0.traces", "Mine", 0, "backing_off", "busy", 0, 0, 0, 0, None)
+    StatusFile(writer.folder).write(ShipperStatus(1, 1, 1, [lane]))
+    assert sync_journals(settings).waiting == 0
+    status = StatusFile(writer.folder).read()
+    assert status is not None
+    assert [(lane.name, lane.state) for lane in status.lanes] == [
+        ("exporter.0.traces", "switched_off"), ("store", "done"),
+    ]
