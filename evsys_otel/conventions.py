@@ -19,6 +19,7 @@ PROJECT_ID = "evsys.project.id"
 # What a signal is a record of
 RECORD = "evsys.record"
 ATTEMPT = "evsys.attempt"
+ATTEMPT_ID = "evsys.attempt.id"
 STEP = "evsys.step"
 SPLIT = "evsys.split"
 METRIC_NAME = "evsys.metric.name"

@@ -100,6 +100,7 @@ class RunEnded(msgspec.Struct, array_like=True, tag=6, frozen=True):
     evals: int = 0
     checkpoints: int = 0
     unattributed: int = 0
+    span_id: str | None = None
 
 
 class RunUpdated(msgspec.Struct, array_like=True, tag=7, frozen=True):

@@ -1,7 +1,8 @@
 """What the evsys store keeps: the records that ``translate`` makes of signals and that the store upserts.
 
 Records are facts, not commands: every one carries what orders it (attempt, whether it is an end, time in nanoseconds),
-so that any order, repetition and grouping of the same records leads to the same store.
+so that any order, repetition and grouping of the same records leads to the same store. ``attempt_id`` tells apart attempts
+that bear one number, since two processes resumed a run at once; it is empty for a first attempt.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Entity:
     time_unix_nano: int
     project_id: str | None
     fields: dict[str, FieldValue]
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class StepSeries:
     steps: list[int]
     times: list[int]
     values: list[float]
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Prediction:
     advantage: float | None = None
     metadata: str | None = None
     shortened: bool = False
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class Checkpoint:
     label: str | None = None
     is_final: bool = False
     base_model: str | None = None
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Receipt:
     kind: SeriesKind
     first: int
     count: int
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ class Totals:
     evals: int = 0
     checkpoints: int = 0
     unattributed: int = 0
+    attempt_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class Seen:
     time_unix_nano: int
     step: int | None = None
     heartbeat: bool = False
+    attempt_id: str = ""
 
 
 @dataclass(slots=True)

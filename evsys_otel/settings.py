@@ -72,6 +72,11 @@ DEFAULT_SECRET_WORDS = (
 )
 
 
+DEFAULT_SECRET_EXCEPTIONS = (
+    "bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "token_count", "unk_token",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting of the package, resolved; build one with :func:`resolve_settings`."""
@@ -154,7 +159,7 @@ class Settings:
         "Whole words that mark a key of a config or an option of a command as secret; its value is replaced.",
     )
     secret_exceptions: tuple[str, ...] = _setting(
-        "EVSYS_OTEL_SECRET_EXCEPTIONS", (), _words, "Keys that are kept although they hold such a word."
+        "EVSYS_OTEL_SECRET_EXCEPTIONS", DEFAULT_SECRET_EXCEPTIONS, _words, "Keys that are kept although they hold such a word."
     )
     silent_ranks: str = _setting(
         "EVSYS_OTEL_SILENT_RANKS", "torch", _choice("torch", "all", "none"),

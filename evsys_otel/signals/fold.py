@@ -119,7 +119,9 @@ class Fold:
     def _end_run(self, event: e.RunEnded) -> State | None:
         run = self.runs.get(event.run)
         if run is None:
-            start = e.RunStarted(event.time_unix_nano, event.run, -1, event.id, "", attempt=event.attempt)
+            start = e.RunStarted(
+                event.time_unix_nano, event.run, -1, event.id, "", attempt=event.attempt, span_id=event.span_id
+            )
             run = self._add_run(start, None, None, is_known=False)
         return self._closed(run)
 

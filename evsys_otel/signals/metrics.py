@@ -53,9 +53,7 @@ def _add_points(points: _Points, stream: StreamState, events: Sequence[StepLogge
     times = [event.time_unix_nano for event in events]
     step = c.STEP
     marks: list[Attributes] = [{step: event.step} for event in events]  # each shared by all metrics of its step
-    marks[0] |= {c.ORDINAL: events[0].ordinal, c.KEYSET: stream.keyset}
-    if stream.run.start.attempt > 1:
-        marks[0][c.ATTEMPT] = stream.run.start.attempt
+    marks[0] |= {c.ORDINAL: events[0].ordinal, c.KEYSET: stream.keyset, **stream.run.attempt_marks}
     columns = zip(*stream.row.iter_unpack(b"".join([event.values for event in events])), strict=True)
     for (instrument, attributes), values in zip(stream.points, columns, strict=True):
         exemplars = [

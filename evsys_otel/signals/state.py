@@ -76,8 +76,15 @@ class RunState:
 
     @cached_property
     def attempt_ids(self) -> Attributes:
-        """The same and, from 2, the attempt's number."""
-        return {**self.ids, c.ATTEMPT: self.start.attempt} if self.start.attempt > 1 else self.ids
+        """The same and what tells the attempt from the first."""
+        return {**self.ids, **self.attempt_marks}
+
+    @cached_property
+    def attempt_marks(self) -> Attributes:
+        """From 2 on the attempt's number, and its span's id: two processes that resume at once have one number."""
+        if self.start.attempt == 1:
+            return {}
+        return {c.ATTEMPT: self.start.attempt, c.ATTEMPT_ID: f"{self.place.span_id:016x}"}
 
     @cached_property
     def bare_ids(self) -> Attributes:

@@ -60,7 +60,8 @@ def take_checkpoint(collector: Collector, said: Statement) -> bool:
             id=checkpoint_id,
             uri=uri,
             step=NO_STEP if step is None else step,
-            attempt=said.attempt,
+            attempt=said.attempt.number,
+            attempt_id=said.attempt.id,
             time_unix_nano=said.time_unix_nano,
             ordinal=_ordinal(attributes),
             label=attributes.text(c.CHECKPOINT_LABEL),
@@ -89,7 +90,8 @@ def take_prediction(collector: Collector, said: Statement, body: Any) -> bool:
             step=NO_STEP if step is None else step,
             task_id=told.name("task_id") or "",
             sample_idx=told.integer("sample_idx") or 0,
-            attempt=said.attempt,
+            attempt=said.attempt.number,
+            attempt_id=said.attempt.id,
             time_unix_nano=said.time_unix_nano,
             ordinal=_ordinal(attributes),
             instruction=told.text("instruction"),
@@ -123,7 +125,10 @@ def take_totals(collector: Collector, said: Statement) -> bool:
     ]
     counts = (told.predictions, told.evals, told.checkpoints, told.unattributed)
     collector.records.totals.append(
-        Totals(said.run_id, said.attempt, said.time_unix_nano, told.part, told.parts, keysets, *counts)
+        Totals(
+            said.run_id, said.attempt.number, said.time_unix_nano, told.part, told.parts, keysets, *counts,
+            attempt_id=said.attempt.id,
+        )
     )
     return True
 

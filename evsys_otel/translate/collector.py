@@ -7,7 +7,7 @@ from itertools import groupby
 
 from evsys_otel import conventions as c
 from evsys_otel.records import Entity, EntityKind, FieldValue, Receipt, Records, Seen, SeriesKind
-from evsys_otel.translate.statement import Statement
+from evsys_otel.translate.statement import Attempt, Statement
 
 _Fields = tuple[tuple[str, FieldValue], ...]
 
@@ -18,8 +18,8 @@ class Collector:
     def __init__(self) -> None:
         self.records = Records()
         self._mentions: dict[tuple[EntityKind, str, str | None, _Fields], tuple[int, int]] = {}
-        self._seen: dict[tuple[str, int, bool, bool], Seen] = {}
-        self._ordinals: dict[tuple[str, int, SeriesKind], set[int]] = {}
+        self._seen: dict[tuple[str, Attempt, bool, bool], Seen] = {}
+        self._ordinals: dict[tuple[str, Attempt, SeriesKind], set[int]] = {}
 
     def ignore(self, count: int = 1) -> None:
         """Count what is not ours or cannot be used."""
@@ -41,15 +41,15 @@ class Collector:
                 self._mentions[key] = (min(first, first_unix_nano), max(last, last_unix_nano))
 
     def see(
-        self, run_id: str, attempt: int, time_unix_nano: int, step: int | None = None, *, heartbeat: bool = False
+        self, run_id: str, attempt: Attempt, time_unix_nano: int, step: int | None = None, *, heartbeat: bool = False
     ) -> None:
         """Take a sign of life: of each attempt the newest is kept, and the newest that has a step."""
         key = (run_id, attempt, heartbeat, step is None)
         known = self._seen.get(key)
         if known is None or (known.time_unix_nano, known.step or 0) < (time_unix_nano, step or 0):
-            self._seen[key] = Seen(run_id, attempt, time_unix_nano, step, heartbeat)
+            self._seen[key] = Seen(run_id, attempt.number, time_unix_nano, step, heartbeat, attempt.id)
 
-    def receive(self, run_id: str, attempt: int, kind: SeriesKind, ordinal: int | None) -> None:
+    def receive(self, run_id: str, attempt: Attempt, kind: SeriesKind, ordinal: int | None) -> None:
         """Take the number of an eval, prediction or checkpoint, if it has one."""
         if ordinal is not None:
             self._ordinals.setdefault((run_id, attempt, kind), set()).add(ordinal)
@@ -60,7 +60,9 @@ class Collector:
         records.entities[:0] = [*self._mentioned()]
         records.seen += self._seen.values()
         for (run_id, attempt, kind), ordinals in self._ordinals.items():
-            records.receipts += [Receipt(run_id, attempt, kind, *interval) for interval in _intervals(ordinals)]
+            records.receipts += [
+                Receipt(run_id, attempt.number, kind, *interval, attempt.id) for interval in _intervals(ordinals)
+            ]
         return records
 
     def _mentioned(self) -> Iterator[Entity]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evsys_otel import conventions as c
 from evsys_otel.records import Entity, EntityKind, FieldValue
 from evsys_otel.translate.attributes import INT64_MAX, Attributes
-from evsys_otel.translate.statement import Statement
+from evsys_otel.translate.statement import Attempt, Statement
 
 _Table = tuple[tuple[str, str, str], ...]
 
@@ -69,7 +69,7 @@ def start_entities(kind: EntityKind, record_id: str, said: Statement) -> list[En
     if kind == "run" and said.source.host:
         fields["host"] = said.source.host
     began: dict[str, FieldValue] = {"start_time": said.time_unix_nano}
-    if said.attempt == 1 and not _is_joined(kind, said):
+    if said.attempt.number == 1 and not _is_joined(kind, said):
         return [_entity(kind, record_id, said, {**fields, **began})]
     return [_entity(kind, record_id, said, fields), _entity(kind, record_id, said, began, attempt=0)]
 
@@ -120,8 +120,10 @@ def _entity(
     attempt: int | None = None,
     is_end: bool = False,
 ) -> Entity:
-    number = said.attempt if attempt is None else attempt
-    return Entity(kind, record_id, number, is_end, said.time_unix_nano, said.source.project_id, fields)
+    said_by = said.attempt if attempt is None else Attempt(attempt, "")
+    return Entity(
+        kind, record_id, said_by.number, is_end, said.time_unix_nano, said.source.project_id, fields, said_by.id
+    )
 
 
 def _is_joined(kind: EntityKind, said: Statement) -> bool:

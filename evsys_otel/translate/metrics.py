@@ -18,7 +18,7 @@ from evsys_otel.translate.attributes import (
     is_time,
 )
 from evsys_otel.translate.collector import Collector
-from evsys_otel.translate.statement import Source, Statement
+from evsys_otel.translate.statement import Source, Statement, read_attempt
 
 _NANOSECONDS_IN_MILLISECOND = 1_000_000
 
@@ -79,11 +79,12 @@ def _take_exemplars(
     keyset, ordinal = first.integer(c.KEYSET, 0, INT32_MAX), first.integer(c.ORDINAL, 0, INT64_MAX - kept)
     if keyset is None or ordinal is None or len(steps) < kept:
         keyset = ordinal = None  # numbers count from the first on: with a gap they say nothing
-    attempt = first.integer(c.ATTEMPT, 1, INT32_MAX) or said.attempt
+    attempt = read_attempt(first) if c.ATTEMPT in first else said.attempt
     collector.ignore(first.malformed)
     collector.see(run_id, attempt, times[-1], steps[-1])
     return StepSeries(
-        run_id, _split_of(said), _metric_of(said, name), attempt, keyset, ordinal, steps, times, values
+        run_id, _split_of(said), _metric_of(said, name), attempt.number, keyset, ordinal, steps, times, values,
+        attempt.id,
     )
 
 
@@ -93,7 +94,7 @@ def _take_step(collector: Collector, said: Statement, run_id: str, name: str, va
         return None
     split, metric, time = _split_of(said), _metric_of(said, name), said.time_unix_nano
     collector.see(run_id, said.attempt, time, step)
-    return StepSeries(run_id, split, metric, said.attempt, None, None, [step], [time], [number])
+    return StepSeries(run_id, split, metric, said.attempt.number, None, None, [step], [time], [number], said.attempt.id)
 
 
 def _take_external(said: Statement, name: str, value: Any) -> StepSeries | None:
@@ -103,7 +104,10 @@ def _take_external(said: Statement, name: str, value: Any) -> StepSeries | None:
         return None
     step = time // _NANOSECONDS_IN_MILLISECOND
     metric = clean_name(name + _labels(said.attributes.items()))
-    return StepSeries(source.run_id, EXTERNAL_SPLIT, metric, source.attempt, None, None, [step], [time], [number])
+    attempt = source.attempt
+    return StepSeries(
+        source.run_id, EXTERNAL_SPLIT, metric, attempt.number, None, None, [step], [time], [number], attempt.id
+    )
 
 
 def _labels(attributes: Iterable[tuple[Any, Any]]) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from evsys_otel import conventions as c
 from evsys_otel.records import EntityKind
 from evsys_otel.translate.attributes import INT32_MAX, Attributes
 
 _HOST_NAME = "host.name"
+
+
+class Attempt(NamedTuple):
+    """Which recording of a run: its number, and what tells it from another of that number ('' for a first one)."""
+
+    number: int
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,7 @@ class Source:
     project_id: str | None
     host: str | None
     run_id: str | None
-    attempt: int
+    attempt: Attempt
 
     @classmethod
     def read(cls, resource_attributes: Any) -> Source:
@@ -43,7 +50,7 @@ class Statement:
     experiment_id: str | None
     group_id: str | None
     run_id: str | None
-    attempt: int
+    attempt: Attempt
 
     @classmethod
     def read(cls, attributes: Attributes, source: Source, time_unix_nano: int) -> Statement:
@@ -67,6 +74,6 @@ class Statement:
         return self.experiment_id if kind == "experiment" else self.attributes.record_id(c.EVAL_ID)
 
 
-def read_attempt(attributes: Attributes) -> int:
+def read_attempt(attributes: Attributes) -> Attempt:
     """Return the attempt that the attributes name, else the first."""
-    return attributes.integer(c.ATTEMPT, 1, INT32_MAX) or 1
+    return Attempt(attributes.integer(c.ATTEMPT, 1, INT32_MAX) or 1, attributes.record_id(c.ATTEMPT_ID) or "")
