@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from evsys_otel.cli.formats import format_number
 
@@ -60,12 +61,13 @@ class Canvas:
         self._marks[self.rows - 1 - y // 4, x // 2] = (character, style)
 
     def row(self, index: int, *, unicode: bool) -> list[tuple[str, str]]:
-        """Return a row's cells as (character, style)."""
+        """Return a row as pieces of (text, style), as few as can be."""
         cells = []
         for column, dots in enumerate(self._dots[index]):
             plain = (chr(0x2800 + dots) if unicode else "*") if dots else " "
             cells.append(self._marks.get((index, column), (plain, _LINE_STYLE)))
-        return cells
+        runs = groupby(cells, key=lambda cell: cell[1])
+        return [("".join(character for character, _ in run), style) for style, run in runs]
 
 
 @dataclass(frozen=True, slots=True)

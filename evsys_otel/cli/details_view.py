@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SIDE_BY_SIDE_WIDTH = 110
 """Columns from which two charts stand side by side."""
 WIDEST_CHART = 100
+CHART_LINES = 12
+"""Lines of a chart with the one above it."""
 GAPS, CONFIG_LINES, METRIC_LINES, RECORD_LINES = 12, 40, 30, 20
 """Lines of each kind that are shown; the rest is counted, and whole with --json."""
 

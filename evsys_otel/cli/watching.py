@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evsys_otel.cli.access import started
 from evsys_otel.cli.details import gather
-from evsys_otel.cli.details_view import charts
+from evsys_otel.cli.details_view import CHART_LINES, SIDE_BY_SIDE_WIDTH, charts
 from evsys_otel.cli.formats import format_duration, format_number, short_id, styled_status
 from evsys_otel.cli.output import print_json
 from evsys_otel.cli.tables import runs_table, status_of
@@ -76,7 +76,7 @@ def render(look: dict[str, Any], console: Console) -> Iterator[RenderableType]:
     named = f"[bold]{escape(record['name'] or '-')}[/]  [dim]{look['kind']} {short_id(record['id'])}[/]"
     yield f"{named}  {state_line(look)}"
     if look["kind"] == "run":
-        yield from charts(look["curves"], console)
+        yield from charts(_fitting(look["curves"], console), console)
     else:
         yield ""
         yield runs_table(_runs(look), look["now_unix_nano"], console.width)
@@ -94,6 +94,14 @@ def state_line(look: dict[str, Any]) -> str:
     steps = [row["step"] for row in look["metrics"] if row["step"] is not None]
     step = f"step {format_number(max(steps))}" if steps else "no step yet"
     return f"{status_of(run)}  {step}  {styled_status(look['completeness']['state'])}  [dim]{took}[/]"
+
+
+def _fitting(curves: list[dict[str, Any]], console: Console) -> list[dict[str, Any]]:
+    """Return as many charts as a terminal has lines for: what is redrawn cannot be scrolled back to."""
+    if not console.is_terminal:
+        return curves
+    abreast = 2 if console.width >= SIDE_BY_SIDE_WIDTH else 1
+    return curves[: max((console.height - 2) // CHART_LINES, 1) * abreast]
 
 
 def _looks(

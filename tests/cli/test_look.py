@@ -66,9 +66,7 @@ def test_ls_short_and_limit_bound_what_is_listed(run, swept: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
-@pytest.mark.parametrize(
-    "command", [("ls",), ("show", "a0"), ("show", "10"), ("compare", "10"), ("watch", "a0", "--once")]
-)
+@pytest.mark.parametrize("command", ["ls", "show a0", "show 10", "compare 10", "watch a0 --once"])
 def test_no_line_is_wider_than_the_terminal(
     run, swept: Path, monkeypatch: pytest.MonkeyPatch, width: int, command: str
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -73,17 +72,9 @@ def test_help_and_version_import_neither_the_store_nor_the_sdk(tmp_path: Path) -
 def test_a_reader_that_goes_away_causes_no_trace(swept: Path) -> None:
     """`evsys-otel export | head -1` ends quietly."""
     command = f"{SCRIPT} export 10 -f jsonl | head -n 1; {SCRIPT} ls | true; {SCRIPT} show a0 --json | head -c 1"
-    for _ in range(3):
-        done = subprocess.run(
-            ["sh", "-c", command],
-            cwd=swept,
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.stderr == ""
+    shell = ["sh", "-c", command]
+    done = subprocess.run(shell, cwd=swept, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
@@ -94,33 +85,6 @@ def test_a_terminal_without_unicode_gets_what_it_can_show(swept: Path, encoding:
     assert done.stderr == ""
     assert "*" in done.stdout
     assert "⠒" not in done.stdout
-
-
-def test_no_color_is_heeded_on_a_terminal(swept: Path) -> None:
-    """With NO_COLOR a terminal gets no colours; without it, it does."""
-    import pty
-
-    def on_terminal(**environ: str) -> str:
-        parent, child = pty.openpty()
-        environ = {"TERM": "xterm-256color", "COLUMNS": "100", **environ}
-        env = clean_environment(**environ)
-        process = subprocess.Popen([str(SCRIPT), "ls"], cwd=swept, env=env, stdout=child, stderr=child, stdin=child)
-        os.close(child)
-        data = b""
-        while True:
-            try:
-                piece = os.read(parent, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            data += piece
-        os.close(parent)
-        assert process.wait(30) == 0
-        return data.decode()
-
-    assert "\x1b[32m" in on_terminal()
-    assert re.search(r"\x1b\[(3|4|9)\d", on_terminal(NO_COLOR="1")) is None
 
 
 def test_a_store_url_is_taken_from_the_option(swept: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
