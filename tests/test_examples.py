@@ -101,6 +101,18 @@ def test_the_demo_names_its_best_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert scores[result.best_run_id] == max(scores.values()) == result.best_accuracy
 
 
+def test_the_demo_draws_a_bar_when_nobody_else_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without ``progress`` a bar is drawn on standard error, and none of it on standard output."""
+    monkeypatch.chdir(tmp_path)
+    run_demo(tmp_path / "out", quick=True, mode="journal", quiet=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "training" in captured.err
+    assert "100%" in captured.err
+
+
 def test_the_demo_says_what_it_needs(tmp_path: Path) -> None:
     """Without scikit-learn the demo is refused in one sentence that says what to install."""
     script = "import sys; sys.modules['sklearn'] = None\nfrom evsys_otel.demo import run_demo\nrun_demo('out')"

@@ -9,7 +9,7 @@ from typing import Any
 
 from evsys_otel.callback import EvsysLoggerCallback
 from evsys_otel.errors import ConfigurationError
-from evsys_otel.recorder import flush
+from evsys_otel.recorder import Experiment
 
 QUICK_STEPS = 100
 FLUSH_SECONDS = 60.0
@@ -51,18 +51,21 @@ def run_demo(
     with _Counter(total, progress) as counter:
         scores = digits_sweep.sweep(callback, Path(directory), steps=steps, tick=counter.advance)
     best = max(scores, key=lambda run_id: scores[run_id])
-    return DemoResult(callback.experiment_id, best, scores[best], flush(FLUSH_SECONDS))
+    experiment = callback.recorded
+    return DemoResult(experiment.id, best, scores[best], experiment.flush(FLUSH_SECONDS))
 
 
 class _NotedCallback(EvsysLoggerCallback):
-    """The callback, with the id of the experiment that it recorded."""
+    """The callback, with the experiment that it recorded."""
 
-    experiment_id = ""
+    recorded: Experiment
 
-    def on_experiment_end(self, ctx: Any, result: Any) -> None:
-        """End the experiment and note its id."""
-        self.experiment_id = ctx.ids["experiment_id"]
-        super().on_experiment_end(ctx, result)
+    def on_experiment_start(self, ctx: Any) -> None:
+        """Start the experiment and keep it. Raises ConfigurationError when it could not be started."""
+        super().on_experiment_start(ctx)
+        if self._experiment is None:
+            raise ConfigurationError("The demo could not start to record; the warning above says why.")
+        self.recorded = self._experiment
 
 
 class _Counter:

@@ -132,6 +132,32 @@ def test_hooks_after_the_runs_end_are_kept_as_a_further_attempt(tmp_path: Path, 
         assert run["completeness"] == "whole"
 
 
+def test_a_benchmark_after_the_runs_end_is_kept(tmp_path: Path) -> None:
+    """Scored after its end was told, a run still gets the result: the context names it."""
+    callback = recording(tmp_path)
+    ctx, _ = started(callback, tmp_path)
+    callback.on_run_start(ctx)
+    callback.on_run_end(ctx, None, fake.ArmResult("arm", ctx.run_config))
+    callback.on_benchmark_eval(ctx, fake.EvalResult("late", metrics={"a": 1.0}), [{"output": "x"}], step=5)
+    callback.on_experiment_end(ctx, None)
+    with stored(tmp_path) as store:
+        (run,) = store.list_runs()
+        assert [(row["name"], row["step"]) for row in store.list_evals(run["id"])] == [("late", 5)]
+        assert [(row["kind"], row["step"]) for row in store.list_predictions(run["id"])] == [("eval", 5)]
+        assert (run["status"], run["completeness"]) == ("completed", "whole")
+
+
+def test_a_benchmark_without_a_run_is_kept(tmp_path: Path) -> None:
+    """An evaluation alone, whose run's start was never told, makes the run that it is of."""
+    callback = recording(tmp_path)
+    ctx, _ = started(callback, tmp_path)
+    callback.on_benchmark_eval(ctx, fake.EvalResult("alone"), None)
+    with stored(tmp_path) as store:
+        (run,) = store.list_runs()
+        assert (run["name"], run["seed"]) == ("arm", 0)
+        assert [row["name"] for row in store.list_evals(run["id"])] == ["alone"]
+
+
 def test_an_end_that_is_told_twice_changes_nothing(tmp_path: Path) -> None:
     """The second on_run_end of an arm is no other arm's and starts no run."""
     callback = recording(tmp_path)

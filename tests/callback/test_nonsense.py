@@ -182,9 +182,23 @@ def test_rows_that_break_off_are_kept_up_to_there(tmp_path: Path) -> None:
 
 def test_a_start_that_fails_is_told_once_and_costs_no_hook(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where nothing can be opened the callback says so once and training goes on."""
+    for first in ("on_experiment_start", "on_step_end"):
+        callback = recording(tmp_path)
+        callback._settings["mode"] = "no such mode"
+        getattr(callback, first)(SimpleNamespace(), *[None] * (first == "on_step_end"))
+        for _ in range(3):
+            callback.on_step_end(SimpleNamespace(), 0, None, {"loss": 1.0})
+            callback.on_run_start(SimpleNamespace(run_key="arm"))
+            callback.on_benchmark_eval(None, None, None)
+            callback.on_run_end(None, None, None)
+    assert len([record for record in caplog.records if "records nothing" in record.message]) == 2
+
+
+def test_under_test_our_own_mistakes_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What production swallows and tells once reaches a test that asks for it; production goes on."""
     callback = recording(tmp_path)
-    callback._settings["mode"] = "no such mode"
-    for _ in range(3):
-        callback.on_step_end(SimpleNamespace(), 0, None, {"loss": 1.0})
-        callback.on_run_start(SimpleNamespace(run_key="arm"))
-    assert len([record for record in caplog.records if "records nothing" in record.message]) == 1
+    callback._arms = None  # type: ignore[assignment]
+    callback.on_step_end(SimpleNamespace(), 0, None, {})
+    monkeypatch.setenv("EVSYS_OTEL_RAISE", "1")
+    with pytest.raises(AttributeError):
+        callback.on_step_end(SimpleNamespace(), 0, None, {})

@@ -14,6 +14,7 @@ from kit.evsys_stored import metric_rows, recording, stored
 from kit.processes import clean_environment
 
 from evsys_otel import ConfigurationError, EvsysLoggerCallback, EvsysLoggerConfig
+from evsys_otel import callback as callback_package
 from evsys_otel.callback.config import PlainConfig, setting_names
 
 REFERENCE_HOOKS = {
@@ -43,6 +44,12 @@ def test_the_constructor_and_attributes_are_the_references() -> None:
     assert (callback.name, callback.project_id, callback.flush_every) == ("evsys_logger", "p", 7)
     assert EvsysLoggerCallback(flush_every=-3).flush_every == 1
     assert EvsysLoggerCallback.Config is EvsysLoggerConfig is callback.Config
+
+
+def test_the_package_has_no_other_names() -> None:
+    """A slip in an import from ``evsys_otel.callback`` is an AttributeError like any other module's."""
+    with pytest.raises(AttributeError, match="EvsysLoggerConfi"):
+        callback_package.EvsysLoggerConfi  # noqa: B018
 
 
 def test_a_bad_argument_raises_at_once() -> None:
@@ -80,11 +87,13 @@ def test_the_project_is_the_experiments(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", [EvsysLoggerConfig, PlainConfig])
 def test_the_config_takes_every_parameter_and_refuses_others(config: Any) -> None:
     """What YAML may say is what the constructor takes; a slip of the pen and a bad value are refused."""
-    dumped = config(flush_every=5, rollout_cap=3, store="sqlite:///x.db", otlp_endpoint="http://127.0.0.1:4317").model_dump()
+    endpoint = "http://127.0.0.1:4317"
+    dumped = config(flush_every=5, rollout_cap=3, store="sqlite:///x.db", otlp_endpoint=endpoint).model_dump()
     assert set(dumped) == {"project_id", "flush_every", "rollout_cap", *setting_names()}
     callback = EvsysLoggerCallback(**dumped)
     assert (callback.flush_every, callback.rollout_cap) == (5, 3)
     assert EvsysLoggerCallback(**config().model_dump()).flush_every == 1
+    assert (config(rollout_cap=9).rollout_cap, hasattr(config(), "nonsense")) == (9, False)
     for wrong in ({"flush": 1}, {"mode": "fast"}):
         with pytest.raises(ValueError, match=r"flush|mode"):
             config(**wrong)
