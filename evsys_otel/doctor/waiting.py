@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evsys_otel.journal import JournalFolder
+    from evsys_otel.journal import JournalFolder, ShipperStatus
 
 SWITCHED_OFF = "switched_off"
+FRESH_UNIX_NANO = 30 * 1_000_000_000
+"""How old the beat of a shipper that works may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +96,17 @@ def _owner(folder: JournalFolder) -> str:
         return "unreadable"
     from evsys_otel.journal import owner_state
 
-    return "running" if owner_state(folder.identity) == "alive" else "waiting"
+    return "running" if owner_state(folder.identity) == "alive" or _is_shipped_now(folder.status) else "waiting"
+
+
+def _is_shipped_now(status: ShipperStatus | None) -> bool:
+    """Return whether a shipper is at it, as it is for a while after the training's end."""
+    if status is None or time.time_ns() - status.beat_unix_nano > FRESH_UNIX_NANO:
+        return False
+    try:
+        os.kill(status.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's process, or a number that is none
+        pass
+    return True
