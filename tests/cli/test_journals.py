@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 from kit.journals import run_events, write_journal
@@ -64,3 +66,12 @@ def test_sync_says_what_it_could_not_do() -> None:
     assert lines[0] == "Shipped 2 journals: 1 event, 3 step values."
     assert len(lines) == 5
     assert sum("evsys-otel doctor" in line for line in lines) == 3
+
+
+def test_a_journal_that_a_shipper_works_at_was_not_left_behind(tmp_path: Path) -> None:
+    """After the training's end its shipper needs a while; one whose beat is old, or whose process is gone, counts not."""
+    folder = write_journal(tmp_path, run_events(3)).folder
+    status = StatusFile(folder)
+    for pid, beat, state in ((os.getpid(), time.time_ns(), "running"), (os.getpid(), 0, "waiting")):
+        assert status.write(ShipperStatus(pid, 0, beat, [lane()]))
+        assert [journal.state for journal in examine_journals(tmp_path)] == [state]
