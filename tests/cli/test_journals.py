@@ -69,7 +69,7 @@ def test_sync_says_what_it_could_not_do() -> None:
 
 
 def test_a_journal_that_a_shipper_works_at_was_not_left_behind(tmp_path: Path) -> None:
-    """After the training's end its shipper needs a while; one whose beat is old, or whose process is gone, counts not."""
+    """After the training's end its shipper needs a while; one whose beat is old counts not."""
     folder = write_journal(tmp_path, run_events(3)).folder
     status = StatusFile(folder)
     for pid, beat, state in ((os.getpid(), time.time_ns(), "running"), (os.getpid(), 0, "waiting")):
