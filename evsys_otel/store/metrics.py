@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from evsys_otel.store.database import Database
 from evsys_otel.store.schema import series, step_values
@@ -85,26 +85,38 @@ def best_metrics(conn: Connection, run_id: str) -> dict[tuple[str, str], BestMet
 
 
 def curve(conn: Connection, run_id: str, name: str, split: str, buckets: int) -> list[CurvePoint]:
-    """Return a series as at most ``buckets`` points (one more where steps span 64 bits), reduced by the database."""
+    """Return a series as at most ``buckets`` points, reduced by the database.
+
+    One range of the key for each bucket: grouping by an expression would sort all rows, three times as slow.
+    """
     number = conn.execute(_series_of(run_id, name, split)).scalars().first()
     own = step_values.c.series == number
     low, high = conn.execute(select(func.min(step_values.c.step), func.max(step_values.c.step)).where(own)).one()
     if number is None or low is None:
         return []
     width = (high - low) // max(1, buckets) + 1
-    origin = low if high - low < 2**63 else 0  # the difference must fit 64 bits in the database too
-    bucket = ((step_values.c.step - origin) // width).label("bucket")
-    reduced = select(
-        func.max(step_values.c.step).label("last_step"), func.min(step_values.c.value).label("lowest"),
-        func.max(step_values.c.value).label("highest"), func.count().label("count"),
-    ).where(own).group_by(bucket).subquery()  # fmt: skip
-    at_last = (step_values.c.series == number) & (step_values.c.step == reduced.c.last_step)
-    points = select(reduced.c.last_step, reduced.c.lowest, reduced.c.highest, step_values.c.value, reduced.c.count)
-    points = points.join_from(reduced, step_values, at_last).order_by(reduced.c.last_step)
-    return [
-        CurvePoint(step, _number(lowest), _number(highest), _number(last), count)
-        for step, lowest, highest, last, count in conn.execute(points)
-    ]
+    points = []
+    for first in range(low, high + 1, width):
+        bounds = {"series_": number, "first_": first, "last_": min(first + width - 1, high)}
+        step, lowest, highest, value, size = conn.execute(_BUCKET, bounds).one()
+        if size:
+            points.append(CurvePoint(step, _number(lowest), _number(highest), _number(value), size))
+    return points
+
+
+def _bucket_statement() -> Any:
+    def within(table: Any) -> Any:
+        steps = table.c.step.between(bindparam("first_"), bindparam("last_"))
+        return (table.c.series == bindparam("series_")) & steps
+
+    every = step_values.alias()
+    last = select(every.c.value).where(within(every)).order_by(every.c.step.desc()).limit(1).scalar_subquery()
+    value = step_values.c.value
+    reduced = select(func.max(step_values.c.step), func.min(value), func.max(value), last, func.count())
+    return reduced.where(within(step_values))
+
+
+_BUCKET = _bucket_statement()
 
 
 def _series_of(run_id: str, name: str | None, split: str | None) -> Any:
