@@ -1,8 +1,8 @@
 """What the evsys store keeps: the records that ``translate`` makes of signals and that the store upserts.
 
 Records are facts, not commands: every one carries what orders it (attempt, whether it is an end, time in nanoseconds),
-so that any order, repetition and grouping of the same records leads to the same store. ``attempt_id`` tells apart attempts
-that bear one number, since two processes resumed a run at once; it is empty for a first attempt.
+so that any order, repetition and grouping of the same records leads to the same store. ``attempt_id`` tells apart
+attempts that bear one number, since two processes resumed a run at once; it is empty for a first attempt.
 """
 
 from __future__ import annotations

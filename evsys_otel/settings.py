@@ -159,7 +159,8 @@ class Settings:
         "Whole words that mark a key of a config or an option of a command as secret; its value is replaced.",
     )
     secret_exceptions: tuple[str, ...] = _setting(
-        "EVSYS_OTEL_SECRET_EXCEPTIONS", DEFAULT_SECRET_EXCEPTIONS, _words, "Keys that are kept although they hold such a word."
+        "EVSYS_OTEL_SECRET_EXCEPTIONS", DEFAULT_SECRET_EXCEPTIONS, _words,
+        "Keys that are kept although they hold such a word.",
     )
     silent_ranks: str = _setting(
         "EVSYS_OTEL_SILENT_RANKS", "torch", _choice("torch", "all", "none"),

@@ -20,7 +20,7 @@ SHELL = [
     for language, text in BLOCKS
     if language == "bash"
     for line in text.splitlines()
-    if line.startswith("evsys-otel ") or line.startswith("python ")
+    if line.startswith(("evsys-otel ", "python "))
 ]
 
 
@@ -67,7 +67,8 @@ def test_the_reader_of_the_store_finds_the_sweep(folder: Path) -> None:
 def test_every_figure_of_the_cost_table_was_measured() -> None:
     """The rows of the cost table are those that the benchmarks wrote."""
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("|")]
+    table = [line.strip("|").split("|") for line in README.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line] for line in table]
     measured = {
         name: [f"{row['p50']:,.1f}", f"{row['p99.9']:,.0f}", f"{row['added_us']:,.0f}"]
         for name, row in results["training"].items()

@@ -188,7 +188,7 @@ class Run(Scope):
             self._put(
                 RunEnded(
                     0, self._number, self._id, status, text, self._facts.attempt, self._streams.totals(),
-                    self._predictions, self._evals, self._checkpoints,
+                    self._predictions, self._evals, self._checkpoints, span_id=self._facts.span_id,
                 )
             )
         self._experiment.run_ended(self, status, text)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from evsys_otel.store.attempts import Attempt
+from evsys_otel.store.attempts import FIRST_ATTEMPT, Attempt, AttemptKey
 from evsys_otel.store.intervals import Interval, lacking, size
 from evsys_otel.store.receipts import NO_KEYSET, StreamKey
 from evsys_otel.store.totals import AttemptTotals
@@ -89,23 +89,23 @@ class Completeness:
 class RunFacts:
     """What is known of one run: attempts, totals and numbers held, by attempt."""
 
-    attempts: dict[int, Attempt] = field(default_factory=dict)
-    totals: dict[int, AttemptTotals] = field(default_factory=dict)
-    held: dict[int, dict[StreamKey, list[Interval]]] = field(default_factory=lambda: defaultdict(dict))
+    attempts: dict[AttemptKey, Attempt] = field(default_factory=dict)
+    totals: dict[AttemptKey, AttemptTotals] = field(default_factory=dict)
+    held: dict[AttemptKey, dict[StreamKey, list[Interval]]] = field(default_factory=lambda: defaultdict(dict))
 
 
 def judge(facts: RunFacts, now_unix_nano: int) -> Completeness:
     """Return what can be said of a run at a time of the store's clock."""
-    numbers = set(facts.attempts)
-    if numbers:
-        numbers.add(1)  # attempts count from 1: a later one tells of the first, of which nothing may have come
-    newest = max(numbers, default=0)
+    keys = set(facts.attempts)
+    if keys:
+        keys.add(FIRST_ATTEMPT)  # attempts count from 1: a later one tells of the first, of which nothing may have come
+    newest = max((key.number for key in keys), default=0)
     judged = [
         _judge_attempt(
-            facts.attempts.get(number), number, facts.totals.get(number), facts.held.get(number, {}),
-            now_unix_nano, is_newest=number == newest,
+            facts.attempts.get(key), key.number, facts.totals.get(key), facts.held.get(key, {}),
+            now_unix_nano, is_newest=key.number == newest,
         )
-        for number in sorted(numbers)
+        for key in sorted(keys)
     ]
     states = {each.state for each in judged}
     state: State = next((state for state in _WORST_FIRST if state in states), "unknown")

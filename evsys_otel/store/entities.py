@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, update
 
 from evsys_otel.conventions import CRASHED, RUNNING
 from evsys_otel.records import Entity, EntityKind
-from evsys_otel.store.attempts import Attempt
+from evsys_otel.store.attempts import Attempt, AttemptKey
 from evsys_otel.store.database import Transaction
 from evsys_otel.store.locks import Rows
 from evsys_otel.store.schema import ENTITY_FIELDS, ENTITY_TABLES
@@ -27,7 +27,7 @@ def versions_of(row: Mapping[str, Any]) -> dict[str, Version]:
 
 
 def write_entities(
-    tx: Transaction, rows: Rows, entities: Sequence[Entity], attempts: Mapping[str, Mapping[int, Attempt]]
+    tx: Transaction, rows: Rows, entities: Sequence[Entity], attempts: Mapping[str, Mapping[AttemptKey, Attempt]]
 ) -> None:
     """Merge what was said into the locked rows; ``attempts`` are those of the runs that this write touches."""
     by_id: dict[EntityKind, dict[str, list[Entity]]] = {kind: defaultdict(list) for kind in ENTITY_TABLES}
@@ -65,16 +65,18 @@ def merge(kind: EntityKind, row: Mapping[str, Any], entities: Iterable[Entity]) 
     return merged
 
 
-def current_status(row: Mapping[str, Any], attempts: Mapping[int, Attempt]) -> str:
+def current_status(row: Mapping[str, Any], attempts: Mapping[AttemptKey, Attempt]) -> str:
     """Return the status of a run by everything that is known of it.
 
-    It is running again when a later attempt was heard of than the one that ended, or when an attempt did something
-    after it had been declared crashed (it was only out of sight). The crash's own time is derived, not an event's.
+    It is running again when a later attempt was heard of than the one that ended, or another of the same number that
+    did not end, or when an attempt did something after it had been declared crashed (it was only out of sight). The
+    crash's own time is derived, not an event's.
     """
     version = versions_of(row).get("status")
-    if version is None or max(attempts, default=0) > version[0]:
+    if version is None or max((key.number for key in attempts), default=0) > version[0]:
         return RUNNING
     status = str(row["status"])
-    if status == CRASHED and version[0] in attempts and attempts[version[0]].event_unix_nano > version[2]:
-        return RUNNING
-    return status
+    peers = [each for key, each in attempts.items() if key.number == version[0]]
+    came_back = status == CRASHED and any(each.event_unix_nano > version[2] for each in peers)
+    goes_on = any(not each.end_unix_nano for each in peers) and any(each.end_unix_nano for each in peers)
+    return RUNNING if came_back or goes_on else status

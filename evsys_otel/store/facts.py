@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from evsys_otel.store.attempts import attempt_of
+from evsys_otel.store.attempts import AttemptKey, attempt_of
 from evsys_otel.store.completeness import Completeness, RunFacts, judge
 from evsys_otel.store.locks import pieces
 from evsys_otel.store.receipts import StreamKey
@@ -19,16 +19,18 @@ def read_facts(conn: Connection, run_ids: Sequence[str]) -> dict[str, RunFacts]:
     facts = {run_id: RunFacts() for run_id in run_ids}
     for piece in pieces(run_ids):
         for row in conn.execute(select(attempts).where(attempts.c.run_id.in_(piece))).mappings():
-            facts[row["run_id"]].attempts[row["attempt"]] = attempt_of(row)
+            attempt = attempt_of(row)
+            facts[attempt.run_id].attempts[attempt.key] = attempt
         names = [streams.c[name] for name in StreamKey._fields]
         joined = select(*names, receipts.c.first, receipts.c.last).join_from(
             streams, receipts, receipts.c.stream == streams.c.id
         )
-        for *key, first, last in conn.execute(joined.where(streams.c.run_id.in_(piece))):
-            stream = StreamKey(*key)
-            facts[stream.run_id].held[stream.attempt].setdefault(stream, []).append((first, last))
-    for (run_id, attempt), totals in read_totals(conn, run_ids).items():
-        facts[run_id].totals[attempt] = totals
+        for *names_of, first, last in conn.execute(joined.where(streams.c.run_id.in_(piece))):
+            stream = StreamKey(*names_of)
+            held = facts[stream.run_id].held[AttemptKey(stream.attempt, stream.attempt_id)]
+            held.setdefault(stream, []).append((first, last))
+    for (run_id, key), totals in read_totals(conn, run_ids).items():
+        facts[run_id].totals[key] = totals
     return facts
 
 

@@ -24,6 +24,7 @@ class StreamKey(NamedTuple):
 
     run_id: str
     attempt: int
+    attempt_id: str
     kind: str
     split: str
     keyset: int
@@ -56,11 +57,12 @@ def arrivals(said: Records) -> dict[StreamKey, list[Interval]]:
     for each in said.series:
         if each.keyset is not None and each.ordinal is not None:
             key = StreamKey(
-                each.run_id, each.attempt, "step", key_text(each.split), each.keyset, key_text(each.name)
+                each.run_id, each.attempt, each.attempt_id, "step", key_text(each.split), each.keyset,
+                key_text(each.name),
             )
             arrived[key].append((each.ordinal, each.ordinal + len(each.values) - 1))
     for receipt in said.receipts:
-        key = StreamKey(receipt.run_id, receipt.attempt, receipt.kind, "", NO_KEYSET, "")
+        key = StreamKey(receipt.run_id, receipt.attempt, receipt.attempt_id, receipt.kind, "", NO_KEYSET, "")
         arrived[key].append((receipt.first, receipt.first + receipt.count - 1))
     return arrived
 

@@ -127,6 +127,7 @@ attempts = Table(
     "evsys_attempts", metadata,
     Column("run_id", Key, primary_key=True),
     Column("attempt", BigInteger, primary_key=True),
+    Column("attempt_id", Key, primary_key=True),  # two processes that resume a run at once have one number
     Column("event_unix_nano", BigInteger, nullable=False),  # newest of the trainer's events
     Column("signal_unix_nano", BigInteger, nullable=False),  # newest of all signals, heartbeats included
     Column("end_unix_nano", BigInteger, nullable=False),  # newest end, 0 for none
@@ -159,11 +160,12 @@ streams = Table(
     Column("id", RowNumber, primary_key=True),
     Column("run_id", Key, nullable=False),
     Column("attempt", BigInteger, nullable=False),
+    Column("attempt_id", Key, nullable=False),
     Column("kind", Key, nullable=False),
     Column("split", Key, nullable=False),
     Column("keyset", BigInteger, nullable=False),
     Column("name", Key, nullable=False),
-    UniqueConstraint("run_id", "attempt", "kind", "split", "keyset", "name"),
+    UniqueConstraint("run_id", "attempt", "attempt_id", "kind", "split", "keyset", "name"),
 )
 
 receipts = Table(
@@ -178,6 +180,7 @@ totals = Table(
     "evsys_totals", metadata,
     Column("run_id", Key, primary_key=True),
     Column("attempt", BigInteger, primary_key=True),
+    Column("attempt_id", Key, primary_key=True),
     Column("part", BigInteger, primary_key=True),
     Column("parts", BigInteger, nullable=False),
     Column("time_unix_nano", BigInteger, nullable=False),

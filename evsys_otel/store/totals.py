@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from evsys_otel.records import Totals
+from evsys_otel.store.attempts import AttemptKey
 from evsys_otel.store.database import Transaction
 from evsys_otel.store.locks import pieces
 from evsys_otel.store.schema import totals as table
@@ -33,20 +34,20 @@ class AttemptTotals:
 
 def write_totals(tx: Transaction, said: Sequence[Totals]) -> None:
     """Keep the parts of each attempt's newest totals; of two that contradict, the greater canonical JSON."""
-    news: dict[tuple[str, int], list[_Row]] = defaultdict(list)
+    news: dict[tuple[str, AttemptKey], list[_Row]] = defaultdict(list)
     for each in said:
-        news[each.run_id, each.attempt].append(_row_of(each))
+        news[each.run_id, AttemptKey(each.attempt, each.attempt_id)].append(_row_of(each))
     held = _rows_of(tx.conn, sorted({run_id for run_id, _ in news}))
     for (run_id, attempt), rows in sorted(news.items()):
         before = held.get((run_id, attempt), [])
         after = _newest([*before, *rows])
         if after != _newest(before):
-            own = (table.c.run_id == run_id) & (table.c.attempt == attempt)
+            own = (table.c.run_id == run_id) & (table.c.attempt == attempt.number) & (table.c.attempt_id == attempt.id)
             tx.conn.execute(delete(table).where(own))
             tx.conn.execute(insert(table), after)
 
 
-def read_totals(conn: Connection, run_ids: Sequence[str]) -> dict[tuple[str, int], AttemptTotals]:
+def read_totals(conn: Connection, run_ids: Sequence[str]) -> dict[tuple[str, AttemptKey], AttemptTotals]:
     """Return the totals of each (run, attempt) that has any."""
     return {key: _united(rows) for key, rows in _rows_of(conn, run_ids).items()}
 
@@ -58,17 +59,17 @@ def _row_of(said: Totals) -> _Row:
         for each in said.keysets
     ]
     return {
-        "run_id": said.run_id, "attempt": said.attempt, "part": said.part, "parts": said.parts,
-        "time_unix_nano": said.time_unix_nano, "counts": canonical(counts),
+        "run_id": said.run_id, "attempt": said.attempt, "attempt_id": said.attempt_id,
+        "part": said.part, "parts": said.parts, "time_unix_nano": said.time_unix_nano, "counts": canonical(counts),
     }
 
 
-def _rows_of(conn: Connection, run_ids: Sequence[str]) -> dict[tuple[str, int], list[_Row]]:
-    rows: dict[tuple[str, int], list[_Row]] = defaultdict(list)
+def _rows_of(conn: Connection, run_ids: Sequence[str]) -> dict[tuple[str, AttemptKey], list[_Row]]:
+    rows: dict[tuple[str, AttemptKey], list[_Row]] = defaultdict(list)
     for piece in pieces(run_ids):
         found = select(table).where(table.c.run_id.in_(piece)).order_by(table.c.run_id, table.c.attempt, table.c.part)
         for row in _dicts(conn, found):
-            rows[row["run_id"], row["attempt"]].append(row)
+            rows[row["run_id"], AttemptKey(row["attempt"], row["attempt_id"])].append(row)
     return rows
 
 

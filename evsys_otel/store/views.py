@@ -8,7 +8,7 @@ from typing import Any
 
 from evsys_otel.conventions import RUNNING
 from evsys_otel.records import NO_STEP
-from evsys_otel.store.attempts import Attempt
+from evsys_otel.store.attempts import Attempt, AttemptKey
 from evsys_otel.store.completeness import SECOND, SILENT_UNIX_NANO, Completeness
 from evsys_otel.store.entities import versions_of
 from evsys_otel.store.texts import parse_json, parse_numbers
@@ -51,7 +51,7 @@ def group_view(row: Mapping[str, Any], *, running: bool) -> Dict:
 
 
 def run_view(
-    row: Mapping[str, Any], attempts: Mapping[int, Attempt], completeness: Completeness, now_unix_nano: int
+    row: Mapping[str, Any], attempts: Mapping[AttemptKey, Attempt], completeness: Completeness, now_unix_nano: int
 ) -> Dict:
     """Return a run with what its attempts and receipts say: last step and signal, liveness, completeness."""
     status = row["current_status"]

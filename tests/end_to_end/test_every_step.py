@@ -1,4 +1,4 @@
-"""A training as fast as Python loops, in a process of its own, with default settings: every value is in the store once."""
+"""A training as fast as Python loops, in its own process, with default settings: every value is in the store once."""
 
 from __future__ import annotations
 

@@ -81,6 +81,7 @@ def _fold_series(state: FoldedRecords, records: Records) -> None:
             _newest(state.values, key, (series.attempt, time, struct.pack("<d", value)))
         if series.ordinal is not None:
             key = (series.run_id, series.attempt, series.split, series.keyset, series.name)
+            assert (series.attempt > 1) == bool(series.attempt_id)
             numbers = range(series.ordinal, series.ordinal + len(series.steps))
             state.ordinals.setdefault(key, set()).update(numbers)
 
