@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 from evsys_otel.records import StepSeries
@@ -49,7 +49,7 @@ def write_values(tx: Transaction, numbers: Numbers, series: Sequence[StepSeries]
     placed = sorted(zip([ids[key] for key in keys], series, strict=True), key=lambda pair: (pair[0], pair[1].steps[0]))
     for rows in _pieces(placed):
         if tx.postgres:
-            tx.conn.exec_driver_sql(_ON_POSTGRES, tuple(list(column) for column in zip(*rows, strict=True)))
+            tx.conn.exec_driver_sql(_ON_POSTGRES, tuple(map(_array, zip(*rows, strict=True))))
         else:
             tx.conn.exec_driver_sql(_ON_SQLITE, rows)
 
@@ -64,3 +64,8 @@ def _pieces(placed: Sequence[tuple[int, StepSeries]]) -> Iterator[list[_Row]]:
             rows = rows[PIECE_VALUES:]
     if rows:
         yield rows
+
+
+def _array(column: Iterable[float]) -> str:
+    """Return a column as the text of a PostgreSQL array; the driver's own way takes a microsecond an element."""
+    return "{" + ",".join(map(repr, column)) + "}"
