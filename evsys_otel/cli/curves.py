@@ -1,19 +1,27 @@
-"""A metric's buckets in, a drawing in braille dots out: one line, others as marks on it, each told without colour."""
+"""A metric's buckets in, a chart drawn by plotext out: one line, others as marks on it, each told without colour."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import TYPE_CHECKING
 
 from evsys_otel.cli.formats import format_number
 
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_MARKS = "○◇+△"
-_PLAIN_MARKS = "xo+^"
-_LINE_STYLE = "cyan"
-_MARK_STYLES = ("yellow", "magenta", "green", "blue")
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_MARKS, _PLAIN_MARKS = "○◇+△", "xo+^"
+_LINE_COLOUR, _MARK_COLOURS = 6, (3, 5, 2, 4)
+"""Numbers in the terminal's own palette: cyan; yellow, magenta, green, blue."""
+_PLAIN_FRAME = str.maketrans("┤│└┬─", "||+--")
+_LEAST_COLUMNS = 8
+"""Columns that a curve keeps however narrow the terminal is."""
+
+Bucket = tuple[int, float, float, float]
+Labels = tuple[list[float], list[str]]
+"""Where labels stand along an axis, from 0 to 1, and what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,139 +38,112 @@ class Curve:
     last: Sequence[float]
     final: float | None = None
 
-    def finite(self) -> list[tuple[int, float, float, float]]:
+    def finite(self) -> list[Bucket]:
         """Return the buckets that can be drawn."""
         rows = zip(self.steps, self.low, self.high, self.last, strict=True)
         return [row for row in rows if all(map(math.isfinite, row[1:]))]
 
 
-class Canvas:
-    """Cells of two by four dots, with a style each; (0, 0) is the lower left dot."""
-
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns = columns
-        self.rows = rows
-        self._dots = [[0] * columns for _ in range(rows)]
-        self._marks: dict[tuple[int, int], tuple[str, str]] = {}
-
-    def dot(self, x: int, y: int) -> None:
-        """Set one dot."""
-        row = self.rows - 1 - y // 4
-        self._dots[row][x // 2] |= _DOTS[3 - y % 4][x % 2]
-
-    def line(self, x0: int, y0: int, x1: int, y1: int) -> None:
-        """Set the dots of a straight line."""
-        count = max(abs(x1 - x0), abs(y1 - y0), 1)
-        for i in range(count + 1):
-            self.dot(round(x0 + (x1 - x0) * i / count), round(y0 + (y1 - y0) * i / count))
-
-    def mark(self, x: int, y: int, character: str, style: str) -> None:
-        """Put a character over the cell that holds the dot."""
-        self._marks[self.rows - 1 - y // 4, x // 2] = (character, style)
-
-    def row(self, index: int, *, unicode: bool) -> list[tuple[str, str]]:
-        """Return a row as pieces of (text, style), as few as can be."""
-        cells = []
-        for column, dots in enumerate(self._dots[index]):
-            plain = (chr(0x2800 + dots) if unicode else "*") if dots else " "
-            cells.append(self._marks.get((index, column), (plain, _LINE_STYLE)))
-        runs = groupby(cells, key=lambda cell: cell[1])
-        return [("".join(character for character, _ in run), style) for style, run in runs]
-
-
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Maps values of [low, high] to 0 .. size - 1."""
+    """Maps values of [low, high] to [0, 1]: what plotext draws is then the same whatever the values are."""
 
     low: float
     high: float
-    size: int
-    transform: Callable[[float], float] = float
+    log: bool = False
 
-    def __call__(self, value: float) -> int:
-        """Return the dot of a value."""
-        low, high = self.transform(self.low), self.transform(self.high)
-        # Halves, since the difference of two finite numbers may be infinite.
-        span = high / 2 - low / 2
-        if span <= 0:
-            return self.size // 2
-        share = (self.transform(value) / 2 - low / 2) / span
-        return min(max(round(share * (self.size - 1)), 0), self.size - 1)
+    @property
+    def middle(self) -> float:
+        """Return the value that stands halfway."""
+        return math.sqrt(self.low) * math.sqrt(self.high) if self.log else self.low / 2 + self.high / 2
 
-
-Line = list[tuple[str, str]]
-"""One line of a drawing: pieces of text with a style each."""
+    def __call__(self, value: float) -> float:
+        """Return where a value stands, in the middle when there is only one."""
+        at, low, high = (math.log(v) if self.log else v for v in (value, self.low, self.high))
+        span = high / 2 - low / 2  # Halves, since the difference of two finite numbers may be infinite.
+        return min(max((at / 2 - low / 2) / span, 0.0), 1.0) if span > 0 else 0.5
 
 
 def draw_curves(
     title: str, curves: Sequence[Curve], *, width: int, height: int = 8, log: bool = False, unicode: bool = True
-) -> list[Line]:
-    """Return the lines of a chart of at most ``width`` characters and ``height`` + 3 lines.
+) -> Text:
+    """Return a chart of at most ``width`` characters and ``height`` + 4 lines.
 
     The first curve is a line through each bucket's span; the others are marks at each bucket's last value. ``log``
     makes the axis of values logarithmic where all of them are above 0.
     """
+    from rich.text import Text
+
     marks = _MARKS if unicode else _PLAIN_MARKS
-    head = _legend(title, curves, marks, unicode=unicode)
+    head = _legend(title, curves, marks, width, unicode=unicode)
     drawn = [curve.finite() for curve in curves]
     points = [row for rows in drawn for row in rows]
     if not points:
-        return [*_fold(head, width), [("  no finite values", "dim")]]
+        return Text("\n").join([head, Text("  no finite values", "dim")])
     low, high = min(row[1] for row in points), max(row[2] for row in points)
-    log = log and low > 0
-    labels = _value_labels(low, high, height, log=log)
-    gutter = max(map(len, labels.values())) + 1
-    canvas = Canvas(max(width - gutter - 1, 8), height)
-    x = Scale(min(row[0] for row in points), max(row[0] for row in points), canvas.columns * 2)
-    y = Scale(low, high, height * 4, math.log if log else float)
-    _trace(canvas, drawn[0], x, y)
+    x = Scale(min(row[0] for row in points), max(row[0] for row in points))
+    y = Scale(low, high, log=log and low > 0)
+    gutter = max(map(len, _value_labels(y)[1]))
+    size = (max(width, gutter + 1 + _LEAST_COLUMNS), height + 2)
+    try:
+        drawing = _draw(drawn, x, y, size, marks=marks, line="braille" if unicode else "*")
+    except ImportError as error:  # Its compiled part is ready-made for most systems, not for all.
+        return Text("\n").join([head, Text(f"  not drawn: {str(error).splitlines()[0]}", "dim")])
+    lines = Text.from_ansi(drawing if unicode else drawing.translate(_PLAIN_FRAME)).split()
+    for number, line in enumerate(lines):
+        line.stylize("dim", 0, gutter + 1 if number < height else len(line))
+        line.rstrip()
+    return Text("\n", no_wrap=True, overflow="crop").join([head, *lines])
+
+
+def _draw(
+    drawn: Sequence[Sequence[Bucket]], x: Scale, y: Scale, size: tuple[int, int], *, marks: str, line: str
+) -> str:
+    """Return what plotext draws, in the terminal's escape codes."""
+    import plotext
+
+    plotext.terminal.limit(False, False)
+    figure = plotext.figure.clear().theme("colorless").plot_size(*size).legend(False)
+    figure.axes(False, axis="x", side="upper").axes(False, axis="y", side="right")
+    for axis, labels in (("x", _step_labels(x)), ("y", _value_labels(y))):
+        figure.ruler(axis).lim(0, 1).ticks(*labels)
+    across, up = zip(*_trace(drawn[0], x, y), strict=True) if drawn[0] else ((), ())
+    figure.draw(figure.signal(across, up, marker=plotext.marker(line, _LINE_COLOUR)).lines(True))
     for index, rows in enumerate(drawn[1:]):
-        for step, _, _, last in rows:
-            canvas.mark(x(step), y(last), marks[index % len(marks)], _MARK_STYLES[index % len(_MARK_STYLES)])
-    body = [_framed(canvas, row, labels.get(row, ""), gutter, unicode=unicode) for row in range(height)]
-    return [*_fold(head, width), *body, *_step_axis(int(x.low), int(x.high), gutter, canvas.columns, unicode=unicode)]
+        mark = plotext.marker(marks[index % len(marks)], _MARK_COLOURS[index % len(_MARK_COLOURS)])
+        figure.draw(figure.signal([x(row[0]) for row in rows], [y(row[3]) for row in rows], marker=mark))
+    drawing: str = figure.build().string()
+    return drawing
 
 
-def _trace(canvas: Canvas, rows: list[tuple[int, float, float, float]], x: Scale, y: Scale) -> None:
-    before: tuple[int, int] | None = None
+def _trace(rows: Sequence[Bucket], x: Scale, y: Scale) -> Iterator[tuple[float, float]]:
+    """Yield the points of a line that goes through each bucket's extremes and on from its last value."""
     for step, low, high, last in rows:
-        here = (x(step), y(last))
-        canvas.line(here[0], y(low), here[0], y(high))
-        if before is not None:
-            canvas.line(*before, *here)
-        before = here
+        for value in (last, low, high, last) if low != high else (last,):
+            yield x(step), y(value)
 
 
-def _legend(title: str, curves: Sequence[Curve], marks: str, *, unicode: bool) -> Line:
-    line: Line = [(title, "bold")]
-    for index, curve in enumerate(curves):
-        sign = ("⠒⠒" if unicode else "**") if index == 0 else marks[(index - 1) % len(marks)]
-        style = _LINE_STYLE if index == 0 else _MARK_STYLES[(index - 1) % len(_MARK_STYLES)]
-        line += [("   ", ""), (sign, style), (f" {curve.label} {format_number(curve.final)}", "")]
-    return line
+def _legend(title: str, curves: Sequence[Curve], marks: str, width: int, *, unicode: bool) -> Text:
+    """Return the title and each curve's sign and last value, beside it or beneath it."""
+    from rich.text import Text
+
+    signs = [("⠒⠒" if unicode else "**", f"color({_LINE_COLOUR})")]
+    signs += [(mark, f"color({colour})") for mark, colour in zip(marks, _MARK_COLOURS, strict=True)] * len(curves)
+    legend = Text("   ").join(
+        Text.assemble(sign, f" {curve.label} {format_number(curve.final)}")
+        for sign, curve in zip(signs, curves, strict=False)
+    )
+    apart = "   " if len(title) + 3 + len(legend) <= width else "\n  "
+    return Text.assemble((title, "bold"), apart, legend)
 
 
-def _fold(line: Line, width: int) -> list[Line]:
-    """Put the title on a line of its own where the legend does not fit beside it."""
-    if sum(len(text) for text, _ in line) <= width or len(line) == 1:
-        return [line]
-    return [line[:1], [("  ", ""), *line[2:]]]
+def _value_labels(y: Scale) -> Labels:
+    if y.low == y.high:
+        return [0.5], [f"{format_number(y.low)} "]
+    return [0.0, 0.5, 1.0], [f"{format_number(value)} " for value in (y.low, y.middle, y.high)]
 
 
-def _value_labels(low: float, high: float, height: int, *, log: bool) -> dict[int, str]:
-    middle = math.sqrt(low) * math.sqrt(high) if log else low / 2 + high / 2
-    if low == high:
-        return {height - 1 - (height * 4 // 2) // 4: format_number(low)}
-    return {0: format_number(high), (height - 1) // 2: format_number(middle), height - 1: format_number(low)}
-
-
-def _framed(canvas: Canvas, row: int, label: str, gutter: int, *, unicode: bool) -> Line:
-    edge = ("┤" if label else "│") if unicode else "|"
-    return [(label.rjust(gutter - 1) + " ", "dim"), (edge, "dim"), *canvas.row(row, unicode=unicode)]
-
-
-def _step_axis(first: int, last: int, gutter: int, columns: int, *, unicode: bool) -> list[Line]:
-    rule = ("└" + "─" * columns) if unicode else "+" + "-" * columns
-    left, right = f"{first:,}", f"{last:,}" if last != first else ""
-    steps = f"{left}{right.rjust(max(columns - len(left), len(right) + 1))}" if right else left
-    return [[(" " * gutter + rule, "dim")], [(" " * (gutter + 1) + steps, "dim")]]
+def _step_labels(x: Scale) -> Labels:
+    if x.low == x.high:
+        return [0.5], [f"{x.low:,}"]
+    return [0.0, 1.0], [f"{x.low:,}", f"{x.high:,}"]

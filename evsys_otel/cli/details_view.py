@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evsys_otel.cli.compare import flatten
-from evsys_otel.cli.curves import Line, draw_curves
+from evsys_otel.cli.curves import draw_curves
 from evsys_otel.cli.formats import (
     STATUS_STYLES,
     format_age,
@@ -24,7 +24,6 @@ from evsys_otel.cli.tables import data_text, facts_table, name_text, plain_table
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
-    from rich.text import Text
 
 SIDE_BY_SIDE_WIDTH = 110
 """Columns from which two charts stand side by side."""
@@ -53,7 +52,8 @@ def charts(curves: Sequence[dict[str, Any]], console: Console, *, log: bool = Fa
 
     both = console.width >= SIDE_BY_SIDE_WIDTH and len(curves) > 1
     width = min((console.width - 4) // 2 if both else console.width - 1, WIDEST_CHART)
-    drawn = [_chart(curve, console, width, log=log) for curve in curves]
+    unicode = speaks_unicode(console)
+    drawn = [draw_curves(each["name"], each["splits"], width=width, log=log, unicode=unicode) for each in curves]
     for start in range(0, len(drawn), 2 if both else 1):
         yield ""
         if not both:
@@ -64,25 +64,6 @@ def charts(curves: Sequence[dict[str, Any]], console: Console, *, log: bool = Fa
         grid.add_column(width=width)
         grid.add_row(*drawn[start : start + 2])
         yield grid
-
-
-def _chart(curve: dict[str, Any], console: Console, width: int, *, log: bool) -> Text:
-    lines = draw_curves(curve["name"], curve["splits"], width=width, log=log, unicode=speaks_unicode(console))
-    return joined(lines)
-
-
-def joined(lines: Sequence[Line]) -> Text:
-    """Return the lines of a drawing as one text, without the empty cells at their ends."""
-    from rich.text import Text
-
-    text = Text(no_wrap=True, overflow="crop")
-    for number, line in enumerate(lines):
-        row = Text("\n" if number else "")
-        for piece, style in line:
-            row.append(piece, style or None)
-        row.rstrip()
-        text.append_text(row if not number or row.plain else Text("\n"))
-    return text
 
 
 def _run(found: dict[str, Any], console: Console, *, log: bool) -> Iterator[RenderableType]:
