@@ -19,7 +19,7 @@ from evsys_otel.records import (
     Totals,
 )
 from evsys_otel.store.schema import ENTITY_FIELDS
-from evsys_otel.store.texts import id_text
+from evsys_otel.store.texts import attempt_id_text, id_text
 
 _AnyOfRun = Union[StepSeries, Prediction, Checkpoint, Receipt, Totals, Seen]  # noqa: UP007 (evaluated on 3.10 too)
 _OfRun = TypeVar("_OfRun", StepSeries, Prediction, Checkpoint, Receipt, Totals, Seen)
@@ -55,9 +55,9 @@ def gather(records: Records) -> Batch:
     """Return the batch of these records; they themselves stay as they are."""
     entities = [_clean_entity(entity) for entity in records.entities]
     batch = Batch(Records(
-        entities, _with_clean_run(records.series), _with_clean_run(records.predictions),
-        _with_clean_run(records.checkpoints), _with_clean_run(records.receipts), _with_clean_run(records.totals),
-        _with_clean_run(records.seen),
+        entities, _with_clean_ids(records.series), _with_clean_ids(records.predictions),
+        _with_clean_ids(records.checkpoints), _with_clean_ids(records.receipts), _with_clean_ids(records.totals),
+        _with_clean_ids(records.seen),
     ))  # fmt: skip
     batch.ids = {kind: {entity.id for entity in entities if entity.kind == kind} for kind in ENTITY_FIELDS}
     batch.ids["run"] |= _run_ids(batch.records)
@@ -67,11 +67,12 @@ def gather(records: Records) -> Batch:
     return batch
 
 
-def _with_clean_run(records: Sequence[_OfRun]) -> list[_OfRun]:
+def _with_clean_ids(records: Sequence[_OfRun]) -> list[_OfRun]:
     cleaned = []
     for record in records:
-        run_id = id_text(record.run_id)
-        cleaned.append(record if run_id == record.run_id else replace(record, run_id=run_id))
+        run_id, attempt_id = id_text(record.run_id), attempt_id_text(record.attempt_id)
+        same = run_id == record.run_id and attempt_id == record.attempt_id
+        cleaned.append(record if same else replace(record, run_id=run_id, attempt_id=attempt_id))
     return cleaned
 
 
@@ -92,4 +93,6 @@ def _clean_entity(entity: Entity) -> Entity:
         value = None if said.get(name) is None else coerce(said[name])
         if value is not None:
             kept[name] = value
-    return replace(entity, id=id_text(entity.id), fields=kept)
+    return replace(
+        entity, id=id_text(entity.id), attempt_id=attempt_id_text(entity.attempt_id), fields=kept
+    )

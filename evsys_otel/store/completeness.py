@@ -97,7 +97,7 @@ class RunFacts:
 def judge(facts: RunFacts, now_unix_nano: int) -> Completeness:
     """Return what can be said of a run at a time of the store's clock."""
     keys = set(facts.attempts)
-    if keys:
+    if keys and all(key.number != FIRST_ATTEMPT.number for key in keys):
         keys.add(FIRST_ATTEMPT)  # attempts count from 1: a later one tells of the first, of which nothing may have come
     newest = max((key.number for key in keys), default=0)
     judged = [

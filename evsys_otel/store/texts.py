@@ -49,6 +49,11 @@ def id_text(text: str) -> str:
     return key_text(text, MAX_ID_BYTES)
 
 
+def attempt_id_text(text: str) -> str:
+    """Return an attempt's id as the store keeps it: ours are 16 hex digits, and it is one of seven key columns."""
+    return key_text(text, 64)
+
+
 def canonical(value: Any) -> str:
     """Return JSON text that is equal for equal values: what orders contradictions whose versions are equal."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

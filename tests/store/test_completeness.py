@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from kit.store_records import (
@@ -198,6 +199,32 @@ def test_a_run_that_is_not_there_has_no_completeness(store: Store) -> None:
     """It is neither whole nor unknown: there is no such run."""
     with pytest.raises(NotFoundError):
         store.completeness(RUN)
+
+
+def test_two_processes_that_resume_a_run_at_once_are_two_attempts(store: Store, clock: Clock) -> None:
+    """One number, two ids: what the one lacks the other does not hide, and of each step the newer value counts."""
+    def resumed(attempt_id: str, delay: int) -> list[Records]:
+        def moved(record: Any) -> Any:
+            times = {"times": [time + delay for time in record.times]} if hasattr(record, "times") else {}
+            return dataclasses.replace(record, attempt_id=attempt_id, **times)
+
+        kinds = ("entities", "series", "predictions", "checkpoints", "receipts", "totals")
+        return [
+            Records(*([moved(record) for record in getattr(piece, kind)] for kind in kinds))
+            for piece in attempt_records(attempt=2, calls=20)
+        ]
+
+    one, two = resumed("a" * 16, 0), resumed("b" * 16, 5)
+    write(store, *attempt_records(), *one, *two[:2])
+    clock.advance(61)
+    assert store.completeness(RUN).state == "unknown"
+    for piece in two[2:]:
+        assert store.completeness(RUN).state != "whole"
+        store.write(piece)
+    assert store.completeness(RUN).state == "whole"
+    assert [each.attempt for each in store.completeness(RUN).attempts] == [1, 2, 2]
+    newest = [row for row in store.dump()["values"] if row[5] == 2]
+    assert {row[6] for row in newest} == {time_at(2, ordinal) + 5 for ordinal in range(20)}
 
 
 def status(store: Store) -> tuple[str, str, str]:

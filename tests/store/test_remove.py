@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
-from kit.store_records import EXPERIMENT, GROUP, RUN, attempt_records, merged, parents, run_start, series, uuid_of
+from kit.store_records import (
+    EXPERIMENT,
+    GROUP,
+    RUN,
+    attempt_records,
+    merged,
+    parents,
+    run_start,
+    series,
+    shuffled_batches,
+    uuid_of,
+)
 
 from evsys_otel.errors import NotFoundError
 from evsys_otel.records import Records
-from evsys_otel.store import Store
+from evsys_otel.store import Store, open_store
 
 OTHER = uuid_of(101)
 
@@ -76,3 +89,27 @@ def test_what_is_not_there_cannot_be_removed(sweep: Store) -> None:
     for record_id in (RUN, "nothing"):
         with pytest.raises(NotFoundError):
             sweep.remove(record_id)
+
+
+def test_removing_while_others_write_leaves_nothing_behind(store: Store, store_url: str) -> None:
+    """A writer in the middle of its work ends first, or finds the tombstone: never half of a run."""
+    pieces = attempt_records(RUN, calls=120, piece=2)
+    failures: list[BaseException] = []
+
+    def deliver(seed: int) -> None:
+        try:
+            with open_store(store_url) as own:
+                for batch in shuffled_batches(pieces, seed, repeat=1, largest=3):
+                    own.write(batch)
+        except BaseException as error:
+            failures.append(error)
+
+    writers = [threading.Thread(target=deliver, args=(seed,)) for seed in range(3)]
+    store.write(merged([*parents(), *pieces]))
+    for writer in writers:
+        writer.start()
+    store.remove(EXPERIMENT)
+    for writer in writers:
+        writer.join()
+    assert failures == []
+    assert {kind for kind, rows in store.dump().items() if rows} == {"tombstones"}

@@ -216,7 +216,7 @@ def test_keys_as_long_as_they_may_be_fit_every_index(store: Store) -> None:
     store.write(Records(
         predictions=[prediction(run_id=run_id, eval_id=noise(255), kind=noise(255), task_id=noise(1024))],
         checkpoints=[Checkpoint(run_id, noise(255), noise(2000), 1, 1, START)],
-        series=[dataclasses.replace(series(run_id, 0, 2), name=noise(1024), split=noise(1024))],
+        series=[dataclasses.replace(series(run_id, 0, 2), name=noise(1024), split=noise(1024), attempt_id=noise(99))],
     ))  # fmt: skip
     assert len(store.get_metrics(run_id)) == 2
 
