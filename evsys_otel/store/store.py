@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -25,10 +25,11 @@ from evsys_otel.store.location import locate
 from evsys_otel.store.metrics import BestMetric, CurvePoint, FinalMetric
 from evsys_otel.store.migrate import prepare
 from evsys_otel.store.numbers import NumberBook
+from evsys_otel.store.parts import OwnedElsewhereError, Part
 from evsys_otel.store.remove import remove
 from evsys_otel.store.schema import checkpoints, evals, experiments, groups, journals, predictions, runs
 from evsys_otel.store.views import Dict
-from evsys_otel.store.write import write_position, write_records
+from evsys_otel.store.write import write_parts, write_position, write_records
 
 
 def open_store(url: str | None = None, *, clock: Callable[[], int] | None = None) -> Store:
@@ -98,6 +99,34 @@ class Store:
             except BaseException:
                 self._book.forget()
                 raise
+
+    def write_parts(self, parts: Sequence[Part]) -> list[frozenset[str]]:
+        """Upsert what several senders say in one transaction, each in the name of a project.
+
+        An experiment, group, run or eval belongs to the first project that wrote to it.
+
+        Returns:
+            For each part the ids that belong to another project: of them, and of what the part puts under them,
+            nothing of this part was written.
+        """
+        refused: list[set[str]] = [set() for _ in parts]
+        with self._lock:
+            while more := self._refused_parts(parts, refused):  # what is refused is not claimed again: this ends
+                refused = [ids | others for ids, others in zip(refused, more, strict=True)]
+        return [frozenset(ids) for ids in refused]
+
+    def _refused_parts(self, parts: Sequence[Part], refused: Sequence[set[str]]) -> list[set[str]] | None:
+        """Write the parts without what was refused; return what more must be, and then nothing was written."""
+        try:
+            with self._database.writing() as tx:
+                write_parts(tx, self._book, parts, refused)
+        except OwnedElsewhereError as error:
+            self._book.forget()
+            return error.refused
+        except BaseException:
+            self._book.forget()
+            raise
+        return None
 
     def journal_position(self, journal_id: str) -> int:
         """Return up to where a journal was acknowledged, 0 when it is not known."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
+
 from evsys_otel.records import Records
 from evsys_otel.store.attempts import write_attempts
-from evsys_otel.store.batch import gather
+from evsys_otel.store.batch import Batch, gather
 from evsys_otel.store.database import Transaction
 from evsys_otel.store.entities import write_entities
-from evsys_otel.store.locks import lock_rows
+from evsys_otel.store.locks import Rows, lock_rows
 from evsys_otel.store.numbers import NumberBook
+from evsys_otel.store.parts import JoinedParts, Part
 from evsys_otel.store.receipts import write_receipts
 from evsys_otel.store.rows import write_checkpoints, write_predictions
 from evsys_otel.store.schema import journals
@@ -19,7 +22,22 @@ from evsys_otel.store.values import write_values
 def write_records(tx: Transaction, book: NumberBook, records: Records) -> None:
     """Upsert the records; any order, repetition and grouping of the same records ends in the same state."""
     batch = gather(records)
-    rows = lock_rows(tx, batch)
+    _write_batch(tx, book, batch, lock_rows(tx, batch))
+
+
+def write_parts(tx: Transaction, book: NumberBook, parts: Sequence[Part], refused: Sequence[Set[str]]) -> None:
+    """Upsert what each part says of its own project's records, without the ids that were refused to it before.
+
+    Raises:
+        OwnedElsewhereError: more must be refused; undo the transaction and call again.
+    """
+    joined = JoinedParts(parts, refused)
+    rows = lock_rows(tx, joined.batch)
+    joined.own(rows, tx.now_unix_nano)
+    _write_batch(tx, book, joined.batch, rows)
+
+
+def _write_batch(tx: Transaction, book: NumberBook, batch: Batch, rows: Rows) -> None:
     said = batch.records
     attempts = write_attempts(tx, said, batch.ids["run"])
     write_entities(tx, rows, said.entities, attempts)
