@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TextIO
 
 from evsys_otel.cli.output import UsageError, report_error
 from evsys_otel.errors import EvsysOtelError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
+DEBUG = "EVSYS_OTEL_DEBUG"
+"""Variable that, when 1, has the traceback of an unexpected error printed."""
 
 
 def run(arguments: list[str]) -> int:
@@ -29,6 +32,8 @@ def run(arguments: list[str]) -> int:
         return _tell(str(error), kind=type(error).__name__, exit_code=code, as_json=as_json)
     except OSError as error:
         return _tell(_sentence(error), kind=type(error).__name__, exit_code=EXIT_ERROR, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 (a fault of ours: who asked gets one sentence all the same)
+        return _tell(_unexpected(error), kind=type(error).__name__, exit_code=EXIT_ERROR, as_json=as_json)
     return code
 
 
@@ -61,6 +66,14 @@ def _tell(message: str, *, kind: str, exit_code: int, as_json: bool) -> int:
 def _sentence(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}."
+
+
+def _unexpected(error: Exception) -> str:
+    """Return a sentence for what should not happen, after its traceback where `EVSYS_OTEL_DEBUG` asks for one."""
+    if os.environ.get(DEBUG) == "1":
+        traceback.print_exception(error)
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"Something unexpected went wrong, {said}; {DEBUG}=1 shows where."
 
 
 def _accept_any_text(stream: TextIO) -> None:

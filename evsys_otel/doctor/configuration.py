@@ -31,7 +31,8 @@ def check_settings(settings: Settings, environ: Mapping[str, str] | None = None)
     yield ok("settings", f"{', '.join(changed)} set" if changed else "all at their defaults", changed=changed)
 
 
-_OTHERS = frozenset({"EVSYS_OTEL_SHIPPER"})
+_OTHERS = frozenset({"EVSYS_OTEL_SHIPPER", "EVSYS_OTEL_DEBUG", "EVSYS_OTEL_RAISE"})
+"""Variables that are no settings of a recording."""
 
 
 def _mode(settings: Settings) -> Check:

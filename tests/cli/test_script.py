@@ -29,6 +29,7 @@ def test_every_command_has_help_with_its_json_and_store_options(command: str, ru
     assert ended.code == 0
     assert "--json" in ended.out
     assert "--store" in ended.out
+    assert "<bool>" not in ended.out  # a flag takes no value
 
 
 def test_help_lists_every_command(run) -> None:
@@ -53,6 +54,26 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], run) -> None:
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
     assert "--help" in ended.err
     assert run(*arguments, "--json").data["error"]["exit_code"] == 2
+
+
+def test_what_should_not_happen_is_one_sentence_too(run, swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception is exit code 1 without a traceback; EVSYS_OTEL_DEBUG=1 shows where it came from."""
+    from evsys_otel.cli import listing
+
+    def gather(*_: object, **__: object) -> None:
+        raise RuntimeError("of two\nlines")
+
+    monkeypatch.setattr(listing, "gather", gather)
+    sentence = "Something unexpected went wrong, RuntimeError: of two lines; EVSYS_OTEL_DEBUG=1 shows where."
+    ended = run("ls")
+    assert (ended.code, ended.out, ended.err) == (1, "", f"evsys-otel: {sentence}\n")
+    error = {"kind": "RuntimeError", "message": sentence, "exit_code": 1}
+    assert run("ls", "--json").data == {"error": error}
+    monkeypatch.setenv("EVSYS_OTEL_DEBUG", "1")
+    ended = run("ls")
+    assert ended.code == 1
+    assert ended.err.startswith("Traceback")
+    assert ended.err.endswith(f"evsys-otel: {sentence}\n")
 
 
 def test_json_before_the_command_means_the_same(swept: Path, run) -> None:
