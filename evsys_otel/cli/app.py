@@ -9,8 +9,10 @@ import typer
 
 from evsys_otel.cli.options import (
     AsJson,
+    Command,
     Destination,
     Format,
+    Group,
     Identifier,
     Identifiers,
     OptionalIdentifier,
@@ -22,6 +24,7 @@ from evsys_otel.cli.output import Output
 
 app = typer.Typer(
     name="evsys-otel",
+    cls=Group,
     help="Experiment tracking that is OpenTelemetry: look at the store, ship what is left, find what is wrong.",
     add_completion=False,
     no_args_is_help=False,
@@ -29,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-LOOK, MOVE, CARE = "Look", "Take out", "Keep well"
+TRY, LOOK, MOVE, CARE = "Try", "Look", "Export and remove", "Keep in order"
 
 
 @app.callback(invoke_without_command=True)
@@ -52,14 +55,31 @@ def root(
     raise typer.Exit
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(cls=Command, rich_help_panel=TRY)
+def demo(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder for the checkpoints.", file_okay=False)
+    ] = Path("demo-output"),
+    quick: Annotated[bool, typer.Option("--quick", help="Train for a sixth of the steps.")] = False,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Train a small sweep on handwritten digits, then list it and show its best run."""
+    from evsys_otel.cli import demonstrating
+
+    demonstrating.demonstrate(Output(as_json=as_json), store, directory, quick=quick)
+
+
+@app.command(cls=Command, rich_help_panel=LOOK)
 def ls(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Experiments to list, the newest.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, metavar="N", help="Experiments to list, the newest.")
+    ] = 20,
     short: Annotated[bool, typer.Option("--short", "-s", help="Leave out the runs.")] = False,
     as_json: AsJson = False,
     store: StoreUrl = None,
 ) -> None:
-    """List experiments and runs: status, completeness, best scores, and what waits to be shipped."""
+    """List experiments and their runs: status, whether whole, best scores; and what waits to be shipped."""
     from evsys_otel.cli import listing, listing_view
     from evsys_otel.cli.access import reading
 
@@ -68,7 +88,7 @@ def ls(
     Output(as_json=as_json).show(found, lambda console: listing_view.render(found, console, short=short))
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(cls=Command, rich_help_panel=LOOK)
 def show(
     identifier: Identifier,
     handle: Annotated[
@@ -82,7 +102,7 @@ def show(
     as_json: AsJson = False,
     store: StoreUrl = None,
 ) -> None:
-    """Show a run (config, completeness, curves, evals, checkpoints), a group or an experiment."""
+    """Show a run with its config, curves, evals and checkpoints; or a group or an experiment with its runs."""
     from evsys_otel.cli import details, details_view
     from evsys_otel.cli.access import reading
 
@@ -97,9 +117,9 @@ def show(
     out.show(found, lambda console: details_view.render(found, console, log=log))
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(cls=Command, rich_help_panel=LOOK)
 def compare(identifiers: Identifiers, as_json: AsJson = False, store: StoreUrl = None) -> None:
-    """Compare runs, groups or experiments: configs where they differ, final metrics, deviation over a group's seeds."""
+    """Compare runs or groups side by side: where configs differ, last values, mean ± deviation over a group's runs."""
     from evsys_otel.cli import compare as comparing
     from evsys_otel.cli import compare_view, details
     from evsys_otel.cli.access import reading
@@ -110,13 +130,13 @@ def compare(identifiers: Identifiers, as_json: AsJson = False, store: StoreUrl =
     Output(as_json=as_json).show(found, lambda console: compare_view.render(found, console))
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(cls=Command, rich_help_panel=LOOK)
 def watch(
     identifier: OptionalIdentifier = None,
     interval: Annotated[
-        float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Time between looks.")
+        float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="Time between two looks.")
     ] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
     as_json: AsJson = False,
     store: StoreUrl = None,
 ) -> None:
@@ -128,7 +148,7 @@ def watch(
         watching.watch(place, identifier, Output(as_json=as_json), interval_seconds=interval, once=once)
 
 
-@app.command(rich_help_panel=MOVE)
+@app.command(cls=Command, rich_help_panel=MOVE)
 def export(
     identifier: Identifier,
     format: Annotated[Format, typer.Option("--format", "-f", help="Format.")] = Format.csv,
@@ -149,14 +169,14 @@ def export(
         Output(as_json=as_json).show_line(done, f"{done['rows']:,} rows written to {output}")
 
 
-@app.command(rich_help_panel=MOVE)
+@app.command(cls=Command, rich_help_panel=MOVE)
 def rm(
     identifier: Identifier,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
     store: StoreUrl = None,
 ) -> None:
-    """Remove a run, group or experiment from the store; what arrives of it again stays removed."""
+    """Remove a run, group or experiment from the store, for good: what arrives of it later is dropped."""
     from evsys_otel.cli import removing
     from evsys_otel.cli.access import reading
 
@@ -170,11 +190,11 @@ def rm(
     Output(as_json=as_json).show_line(removed, removing.describe(removed))
 
 
-@app.command(rich_help_panel=CARE)
+@app.command(cls=Command, rich_help_panel=CARE)
 def sync(
     directory: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="[DIR]", help="Folder with journals. Default: the configured one.", show_default=False),
+        typer.Argument(metavar="DIR", help="Folder with journals. Default: the configured one.", show_default=False),
     ] = None,
     again: Annotated[
         Optional[str],  # noqa: UP045
@@ -187,37 +207,22 @@ def sync(
     as_json: AsJson = False,
     store: StoreUrl = None,
 ) -> None:
-    """Ship what processes left behind; safe to repeat, and to run beside a training."""
+    """Ship what killed processes left behind; safe to repeat, and to run beside a training."""
     from evsys_otel.cli import syncing
 
     done = syncing.sync(directory, again=again, to=to.value if to else None, store_url=store, as_json=as_json)
     Output(as_json=as_json).show(done, lambda console: syncing.render(done))
 
 
-@app.command(rich_help_panel=CARE)
+@app.command(cls=Command, rich_help_panel=CARE)
 def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Look only: send no marked run.")] = False,
     as_json: AsJson = False,
     store: StoreUrl = None,
 ) -> None:
-    """Say what is configured, reachable, waiting or parked, and the mend; then send a marked run and read it back."""
+    """Say what is configured, reachable, waiting or parked, and how to mend it; then send a marked run to try it."""
     from evsys_otel.cli import doctor_view
 
     report = doctor_view.examine(store, quick=quick, as_json=as_json)
     if report["failed"]:
         raise typer.Exit(1)
-
-
-@app.command(rich_help_panel=CARE)
-def demo(
-    directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Folder for the checkpoints.", file_okay=False)
-    ] = Path("demo-output"),
-    quick: Annotated[bool, typer.Option("--quick", help="Train for a sixth of the steps.")] = False,
-    as_json: AsJson = False,
-    store: StoreUrl = None,
-) -> None:
-    """Train a small sweep on handwritten digits, then list it and show its best run."""
-    from evsys_otel.cli import demonstrating
-
-    demonstrating.demonstrate(Output(as_json=as_json), store, directory, quick=quick)

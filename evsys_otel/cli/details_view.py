@@ -88,7 +88,7 @@ def _run_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
 
     run, completeness, now = found["run"], found["completeness"], found["now_unix_nano"]
     began, ended = run["started_unix_nano"], run["ended_unix_nano"]
-    took = f", {format_duration((ended - began) / 1e9)}" if began and ended else ""
+    took = f", took {format_duration((ended - began) / 1e9)}" if began and ended else ""
     state = styled_status(completeness["state"])
     pairs = _pairs({
         "experiment": _named(found["experiment"]),

@@ -47,6 +47,8 @@ def format_number(value: float | None) -> str:
 def format_duration(seconds: float) -> str:
     """Return a length of time in its largest unit."""
     seconds = max(seconds, 0.0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     for limit, size, unit in _AGES:
         if seconds < limit:
             return f"{seconds // size:.0f} {unit}" if seconds >= 10 else f"{seconds:.1f} {unit}"

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class _PlainFlags:
+    """Help in which an option that takes no value is not given the type of one."""
+
+    def get_params(self, context: Any) -> list[Any]:
+        params: list[Any] = super().get_params(context)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Command(_PlainFlags, TyperCommand):
+    """A command whose flags are named alone."""
+
+
+class Group(_PlainFlags, TyperGroup):
+    """The commands together, whose flags are named alone."""
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, errors too, and nothing else.")]
 StoreUrl = Annotated[
@@ -20,13 +41,13 @@ Identifier = Annotated[
 OptionalIdentifier = Annotated[
     Optional[str],  # noqa: UP045
     typer.Argument(
-        metavar="[ID]", help="Beginning of an id, or a name. Default: the newest that runs.", show_default=False
+        metavar="ID", help="Beginning of an id, or a name. Default: the newest that runs.", show_default=False
     ),
 ]
 Identifiers = Annotated[
     list[str],
     typer.Argument(
-        metavar="ID ID...", help="Runs, groups or experiments: beginnings of ids, or names.", show_default=False
+        metavar="ID", help="Runs, groups or experiments: beginnings of ids, or names.", show_default=False
     ),
 ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evsys_otel.cli.access import started
 from evsys_otel.cli.details import gather
 from evsys_otel.cli.details_view import CHART_LINES, SIDE_BY_SIDE_WIDTH, charts
-from evsys_otel.cli.formats import format_duration, format_number, short_id, styled_status
+from evsys_otel.cli.formats import format_count, format_duration, format_number, short_id, styled_status
 from evsys_otel.cli.output import print_json
 from evsys_otel.cli.tables import runs_table, status_of
 
@@ -87,7 +87,9 @@ def state_line(look: dict[str, Any]) -> str:
     if look["kind"] != "run":
         runs = _runs(look)
         running = sum(run["status"] == RUNNING for run in runs)
-        return f"{styled_status(look[look['kind']]['status'])}  {running:,} of {len(runs):,} runs running"
+        count = format_count(len(runs), "run")
+        extent = f"{running:,} of {count} running" if running else count
+        return f"{styled_status(look[look['kind']]['status'])}  {extent}"
     run = look["run"]
     until = run["ended_unix_nano"] or look["now_unix_nano"]
     took = format_duration((until - started(run)) / 1e9) if started(run) else "-"
