@@ -40,9 +40,18 @@ class CurvePoint(NamedTuple):
 
 
 def read_in_pieces(
-    database: Database, run_id: str, name: str | None, split: str | None, piece_rows: int = PIECE_ROWS
+    database: Database,
+    run_id: str,
+    name: str | None,
+    split: str | None,
+    piece_rows: int = PIECE_ROWS,
+    *,
+    times: bool = False,
 ) -> Iterator[list[Dict]]:
-    """Yield a run's metrics, long format, by split, name and step; each piece is read in a transaction of its own."""
+    """Yield a run's metrics, long format, by split, name and step; each piece is read in a transaction of its own.
+
+    With ``times`` each row also has ``time_unix_nano``, when it was logged.
+    """
     with database.reading() as conn:
         labels = {row.id: (row.split, row.name) for row in conn.execute(_series_of(run_id, name, split))}
     for number, (label_split, label_name) in sorted(labels.items(), key=lambda item: item[1]):
@@ -51,10 +60,14 @@ def read_in_pieces(
             rows = _read_piece(database, number, after, piece_rows)
             if rows:
                 after = rows[-1][0]
-                yield [
+                piece: list[Dict] = [
                     {"step": step, "name": label_name, "value": _number(value), "split": label_split}
-                    for step, value in rows
+                    for step, value, _ in rows
                 ]
+                if times:
+                    for record, row in zip(piece, rows, strict=True):
+                        record["time_unix_nano"] = row[2]
+                yield piece
             if len(rows) < piece_rows:
                 break
 
@@ -128,12 +141,14 @@ def _series_of(run_id: str, name: str | None, split: str | None) -> Any:
 
 def _read_piece(
     database: Database, number: int, after: int | None, piece_rows: int
-) -> list[tuple[int, float | None]]:
-    chosen = select(step_values.c.step, step_values.c.value).where(step_values.c.series == number)
+) -> list[tuple[int, float | None, int]]:
+    columns = (step_values.c.step, step_values.c.value, step_values.c.time_unix_nano)
+    chosen = select(*columns).where(step_values.c.series == number)
     if after is not None:
         chosen = chosen.where(step_values.c.step > after)
     with database.reading() as conn:
-        return [(row[0], row[1]) for row in conn.execute(chosen.order_by(step_values.c.step).limit(piece_rows))]
+        rows = conn.execute(chosen.order_by(step_values.c.step).limit(piece_rows))
+        return [(step, value, time_unix_nano) for step, value, time_unix_nano in rows]
 
 
 def _number(value: float | None) -> float:
