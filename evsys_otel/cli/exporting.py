@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COLUMNS: dict[str, Columns] = {
     "metrics": {
         "run_id": "text", "run_name": "text", "split": "text", "name": "text", "step": "int", "value": "float",
+        "time": "text", "time_unix_nano": "int",
     },
     "predictions": {
         "run_id": "text", "run_name": "text", "eval_id": "text", "kind": "text", "step": "int", "task_id": "text",
@@ -76,8 +77,11 @@ def export(rows: Iterable[Row], job: Job) -> dict[str, Any]:
 
 
 def _metrics(place: Place, run_id: str) -> Iterator[Row]:
-    for piece in place.store.iter_metrics(run_id):
-        yield from piece
+    from evsys_otel.store.views import iso_time
+
+    for piece in place.store.iter_metrics(run_id, times=True):
+        for row in piece:
+            yield {**row, "time": iso_time(row["time_unix_nano"])}
 
 
 def _predictions(place: Place, run_id: str) -> Iterator[Row]:

@@ -230,10 +230,19 @@ class Store:
     # Reading: what the command line and the tests need besides
 
     def iter_metrics(
-        self, run_id: str, name: str | None = None, split: str | None = None, *, piece_rows: int = metrics.PIECE_ROWS
+        self,
+        run_id: str,
+        name: str | None = None,
+        split: str | None = None,
+        *,
+        piece_rows: int = metrics.PIECE_ROWS,
+        times: bool = False,
     ) -> Iterator[list[Dict]]:
-        """Yield the same as :meth:`get_metrics` in pieces of at most ``piece_rows``."""
-        return metrics.read_in_pieces(self._database, run_id, name, split, piece_rows)
+        """Yield the same as :meth:`get_metrics` in pieces of at most ``piece_rows``.
+
+        With ``times`` each row also has ``time_unix_nano``, when it was logged.
+        """
+        return metrics.read_in_pieces(self._database, run_id, name, split, piece_rows, times=times)
 
     def iter_predictions(
         self, run_id: str, kind: str | None = None, *, piece_rows: int = reads.PIECE_PREDICTIONS

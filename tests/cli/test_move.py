@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from kit.recorded import run_script
-from kit.sweeps import STEPS, VAL_STEPS, experiment_id_of, run_id_of, sweep
+from kit.sweeps import BEGAN, SECOND, STEPS, VAL_STEPS, experiment_id_of, run_id_of, sweep
 
 from evsys_otel.store import open_store
 
@@ -19,10 +19,13 @@ VALUES = 2 * STEPS + VAL_STEPS
 
 
 def test_csv_has_a_row_for_each_value(run, swept: Path) -> None:
-    """Long format, with the run's id and name; NaN is written as such."""
+    """Long format, with the run's id and name, and when it was logged; NaN is written as such."""
     rows = list(csv.DictReader(io.StringIO(run("export", run_id_of(0)).out)))
     assert len(rows) == VALUES
-    assert list(rows[0]) == ["run_id", "run_name", "split", "name", "step", "value"]
+    assert list(rows[0]) == ["run_id", "run_name", "split", "name", "step", "value", "time", "time_unix_nano"]
+    logged = {int(row["step"]): (row["time_unix_nano"], row["time"]) for row in rows if row["split"] == "train"}
+    assert logged[0] == (str(BEGAN + SECOND), "2026-09-21T14:13:21.000000+00:00")
+    assert [int(time) for _, (time, _) in sorted(logged.items())] == [BEGAN + (i + 1) * SECOND for i in range(STEPS)]
     assert [row["value"] for row in rows if row["name"] == "accuracy" and row["step"] == "3"] == ["nan"]
     with open_store() as store:
         exact = {(row["split"], row["name"], row["step"]): row["value"] for row in store.get_metrics(run_id_of(0))}

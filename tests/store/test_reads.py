@@ -74,6 +74,9 @@ def test_metrics_come_in_long_format_whole_and_in_pieces(sweep: Store) -> None:
     assert max(map(len, pieces)) <= 20
     assert [(row["name"], row["step"]) for piece in pieces for row in piece] == [(r["name"], r["step"]) for r in rows]
     assert len(sweep.get_metrics(RUN, name="loss")) == 90
+    timed = [row for piece in sweep.iter_metrics(RUN, times=True) for row in piece]
+    assert [{key: row[key] for key in rows[0]} for row in timed] == rows
+    assert all(row["time_unix_nano"] >= START for row in timed)
     assert sweep.get_metrics(RUN, name="loss", split="val") == []
     assert sweep.metric_names(RUN) == [("train", "acc"), ("train", "loss")]
 
