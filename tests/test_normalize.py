@@ -466,3 +466,11 @@ def test_uris_lose_their_user_info(uri: str, clean: str) -> None:
 def test_commands_lose_their_secrets(argv: list[str], clean: list[str]) -> None:
     """Options, assignments, headers, code and JSON: the value after a secret name is replaced, the rest stays."""
     assert redact_command(argv, DEFAULT_SECRET_WORDS) == clean
+
+
+@pytest.mark.parametrize("piece", ["a", "-", "A", "x:", "a.:", "x://", "x://u:", "?a", 'a="', "x://h/a?b=&"])
+def test_long_texts_without_a_blank_are_read_at_once(piece: str) -> None:
+    """A megabyte of anything in a URI, a config or a command takes a moment, not the square of its length."""
+    text = "see http://u:p@h " + piece * (1_000_000 // len(piece))
+    assert redact_uri(text).startswith("see http://<redacted>@h ")
+    assert "u:p" not in redact_command([text, text[4:], "--" + piece * (1_000_000 // len(piece))])[0]

@@ -14,12 +14,15 @@ REDACTED = "<redacted>"
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_A-Za-z]+")
 _PART = re.compile(r"[^\W\d_]+")
 
+# Texts may be megabytes without a blank: a pattern begins where a word does, and looks ahead no further than a bound.
 # User info ends at the last @ of the authority; a password with a slash in it is not taken for a path, unless what
 # follows the colon is a port.
-_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#]*|[^\s/?#@]*:(?!\d*[/?#])[^\s@]*)@")
+_USER_INFO = re.compile(
+    r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://)(?:[^\s/?#]{0,2048}|[^\s/?#@:]{0,512}:(?!\d*[/?#])[^\s@]{0,512})@"
+)
 _QUERY = re.compile(r"([?&;]([\w.-]+)=)[^&;#\s]*")
-_WHOLE = re.compile(r"-*([\w.+~/-]+)(?:=|:\s)")
-_INSIDE = re.compile(r"""(([\w.-]+)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&}"']+)""")
+_WHOLE = re.compile(r"([\w.+~/-]+)(?:=|:\s)")
+_INSIDE = re.compile(r"""((?<![\w.-])([\w.-]+)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&}"']+)""")
 
 IsSecret = Callable[[str], bool]
 
