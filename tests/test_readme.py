@@ -14,54 +14,52 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
-PYTHON = [text for language, text in BLOCKS if language == "python"]
-SHELL = [
-    line
+TRAIN, *SNIPPETS = [text for language, text in BLOCKS if language == "python"]
+OURS = ("evsys-otel ", "python ")
+STEPS = [
+    step
     for language, text in BLOCKS
-    if language == "bash"
-    for line in text.splitlines()
-    if line.startswith(("evsys-otel ", "python "))
+    for step in ([text] if language == "python" else text.splitlines())
+    if step != TRAIN and (language == "python" or step.startswith(OURS))
 ]
+"""What a reader runs, from the top of the page to its end; the first snippet is saved, and run by a line of its own."""
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("readme")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """The page followed once, in an empty folder: what each step of it said."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "train.py").write_text(TRAIN)
+    return {step: run(step, folder) for step in STEPS}
 
 
-def run(command: list[str], folder: Path) -> str:
+def run(step: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "EVSYS_"))}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    command = ["sh", "-c", step] if step.startswith(OURS) else [sys.executable, "-c", step]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_each_python_snippet_runs(number: int, folder: Path) -> None:
-    """Every Python snippet runs as it stands, in the order of the page."""
-    script = folder / ("train.py" if number == 0 else f"snippet_{number}.py")
-    script.write_text(PYTHON[number])
-    run([sys.executable, str(script)], folder)
+@pytest.mark.parametrize("step", STEPS)
+def test_each_snippet_and_each_command_runs(step: str, followed: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    """Every step of the page ends well as it stands, in the order of the page."""
+    assert followed[step].returncode == 0, followed[step].stdout + followed[step].stderr
 
 
-@pytest.mark.parametrize("line", SHELL)
-def test_each_shell_line_runs(line: str, folder: Path) -> None:
-    """Every command of ours in the README answers as the page says."""
-    if not (folder / "train.py").exists():
-        (folder / "train.py").write_text(PYTHON[0])
-    out = run(["sh", "-c", line], folder)
-    if line == "evsys-otel ls":
-        assert "lr-sweep" in out
-        assert "whole" in out
+def test_ls_says_that_each_run_is_whole(followed: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    """The experiment and its four runs, as the page says."""
+    lines = followed["evsys-otel ls"].stdout.splitlines()
+    assert [line.split()[1] for line in lines if "completed" in line and "whole" in line] == [
+        "lr-sweep", *(f"lr={lr}/seed={seed}" for lr in ("0.1", "0.5") for seed in (0, 1))
+    ]  # fmt: skip
 
 
-def test_the_reader_of_the_store_finds_the_sweep(folder: Path) -> None:
-    """What the first snippet trained, the last one prints: four completed runs of 200 steps."""
-    out = run([sys.executable, str(folder / f"snippet_{len(PYTHON) - 1}.py")], folder)
-    assert sorted(line for line in out.splitlines() if line.startswith("lr-sweep"))[-4:] == [
-        f"lr-sweep lr={lr}/seed={seed} completed 200" for lr in ("0.1", "0.5") for seed in (0, 1)
-    ]
+def test_the_reader_of_the_store_finds_what_was_trained(
+    followed: dict[str, subprocess.CompletedProcess[str]],
+) -> None:
+    """What the snippets trained, the last one prints: four runs of 200 steps, and one of 10."""
+    sweep = [f"lr-sweep lr={lr}/seed={seed} completed 200" for lr in ("0.1", "0.5") for seed in (0, 1)]
+    assert followed[SNIPPETS[-1]].stdout.splitlines() == [*sweep, "scratch first try completed 10"]
 
 
 def test_every_figure_of_the_cost_table_was_measured() -> None:
