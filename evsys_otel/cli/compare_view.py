@@ -38,7 +38,8 @@ def _legend(found: Comparison) -> Iterator[str]:
     from rich.markup import escape
 
     for letter, column in zip(_letters(len(found.columns)), found.columns, strict=True):
-        runs = f"  [dim]{format_count(len(column.runs), 'run')}[/]" if column.kind == "group" else ""
+        count = format_count(len(column.runs), "run") + (", mean ± deviation" if len(column.runs) > 1 else "")
+        runs = f"  [dim]{count}[/]" if column.kind == "group" else ""
         yield f"[bold]{letter}[/]  {escape(column.name)}  [dim]{column.kind} {short_id(column.id)}[/]{runs}"
 
 
