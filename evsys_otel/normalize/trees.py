@@ -7,7 +7,7 @@ import enum
 import math
 import operator
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -115,7 +115,7 @@ class _Walk:
         return out
 
     def _list(self, items: Iterable[object], depth: int) -> Tree:
-        if self._count_rows and isinstance(items, (list, tuple)) and _are_rows(items):
+        if self._count_rows and isinstance(items, Sequence) and _are_rows(items):
             return {ROWS_KEY: len(items)}
         out: list[Tree] = []
         for item in items:
@@ -189,9 +189,7 @@ def _open_by_method(value: Any) -> Mapping[object, object] | Iterable[object] | 
         opened = method() if callable(method) else None
         if isinstance(opened, Mapping):
             return opened
-    if hasattr(type(value), "__iter__") and hasattr(type(value), "__len__"):
-        return list(value)
-    return None
+    return value if isinstance(value, (Sequence, ValuesView)) else None  # what only iterates may read a whole data set
 
 
 def _key(key: object) -> str:
@@ -208,8 +206,8 @@ def _sorted(items: list[Tree]) -> list[Tree]:
     return sorted(items, key=lambda item: (type(item).__name__, item if type(item) in {int, float} else _encode(item)))
 
 
-def _are_rows(items: list[object] | tuple[object, ...]) -> bool:
+def _are_rows(items: Sequence[object]) -> bool:
     """Whether these are the rows of a table: many, and none of the first is a scalar."""
     return len(items) > MANY_ROWS and not any(
-        item is None or isinstance(item, (str, int, float)) for item in items[:3]
+        item is None or isinstance(item, (str, int, float)) for item in (items[0], items[1], items[2])
     )

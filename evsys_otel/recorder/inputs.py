@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evsys_otel.errors import ConfigurationError
-from evsys_otel.normalize import bound_config, clean_name, clean_text, redact, redact_uri, to_number
+from evsys_otel.normalize import bound_config, clean_name, clean_text, redact_uri, to_number
 from evsys_otel.recorder.guard import say_once
 from evsys_otel.settings import Settings
 
@@ -34,7 +34,7 @@ def clean_config(config: Any, settings: Settings) -> str | None:
     """Return a config as bounded JSON text, values under secret-named keys replaced; None for None."""
     if config is None:
         return None
-    return bound_config(redact(config, settings.secret_words, settings.secret_exceptions), settings.config_max_bytes)
+    return bound_config(config, settings.config_max_bytes, settings.secret_words, settings.secret_exceptions)
 
 
 def clean_tags(tags: Any) -> list[str]:

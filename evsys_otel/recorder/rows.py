@@ -68,22 +68,22 @@ def in_pieces(predictions: Iterable[Any], place: Place) -> Iterator[Piece]:
 
 
 def as_mapping(value: Any) -> Mapping[Any, Any] | None:
-    """Return the fields of a mapping, a pydantic model, a dataclass or a plain object; None for anything else."""
-    if isinstance(value, Mapping):
-        return value
+    """Return the fields of a mapping, a pydantic model, a dataclass or a plain object as a dict; else None."""
     if isinstance(value, type):
         return None
     try:
+        if isinstance(value, Mapping):
+            return dict(value)
         for method in ("model_dump", "_asdict"):
             if callable(getattr(value, method, None)):
                 dumped = getattr(value, method)()
-                return dumped if isinstance(dumped, Mapping) else None
+                return dict(dumped) if isinstance(dumped, Mapping) else None
         if is_dataclass(value):
             return {spec.name: getattr(value, spec.name) for spec in fields_of(value)}
         attributes = getattr(value, "__dict__", None)
     except Exception:  # noqa: BLE001 (the attributes of a user's object are the user's code)
         return None
-    return attributes if isinstance(attributes, dict) else None
+    return dict(attributes) if isinstance(attributes, dict) else None
 
 
 def _mappings(predictions: Any) -> Iterator[Mapping[Any, Any]]:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import threading
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -263,6 +264,44 @@ def test_a_predictions_fields_find_their_place(folder: Path, run: Run) -> None:
     assert json.loads(row.instruction or "") == [{"role": "user", "content": "hi"}]
     assert (row.task_id, row.model_output, row.expected, row.reward, row.advantage) == ("3", "yes", "4", 0.5, None)
     assert json.loads(row.metadata or "") == {"confidence": 0.9, "latency_s": 1.5}
+
+
+def test_a_bad_row_takes_no_other_with_it(folder: Path, run: Run) -> None:
+    """A mapping that cannot be read is skipped; the rows before and after it are kept."""
+
+    class Broken(Mapping[str, str]):
+        def __getitem__(self, key: str) -> str:
+            raise RuntimeError("no value")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["task_id"])
+
+        def __len__(self) -> int:
+            return 1
+
+    run.log_predictions([{"task_id": "a"}, Broken(), {"task_id": "b"}])
+    (event,) = of_kind(only_events(folder), PredictionsLogged)
+    assert [row.task_id for row in event.rows] == ["a", "b"]
+
+
+def test_a_config_is_kept_around_its_rows_and_data_sets(folder: Path) -> None:
+    """Long rows are counted, not read, so that what follows them is kept; what only iterates is not iterated."""
+
+    class Loader:
+        def __len__(self) -> int:
+            return 2
+
+        def __iter__(self) -> Iterator[int]:
+            raise AssertionError("a data set was read")
+
+    config = {"rows": [{"token": str(i), "text": "x"} for i in range(200_000)], "loader": Loader(), "lr": 0.1}
+    with start_run("r", experiment="x", config=config, **SETTINGS):
+        pass
+    (started,) = of_kind(only_events(folder), RunStarted)
+    kept = json.loads(started.config or "")
+    assert kept["rows"] == {"evsys.rows": 200_000}
+    assert kept["lr"] == 0.1
+    assert "Loader" in kept["loader"]
 
 
 def test_secrets_and_user_info_stay_out_of_the_journal(folder: Path) -> None:
