@@ -16,9 +16,7 @@ from evsys_otel.otlp.shorten import shorten
 DOUBTS_BEFORE_SEARCH = 3
 """After so many doubtful answers in a row the fault is looked for in the records."""
 MAX_SUSPECTS = 3
-"""More records than this that fail alone, with none taken between, are an outage and not their own fault."""
-VAIN_SEARCHES_BEFORE_PROBE = 5
-"""After so many searches that found nothing else to send, an empty request tells an outage from a record's fault."""
+"""After so many records that failed alone, with none taken between, one that was taken before is sent once more."""
 MAX_REASON_CHARS = 300
 FILL = 0.97
 """How full requests are packed by estimate, which leaves out the resource; what is measured too large is halved."""
@@ -67,7 +65,7 @@ class SignalSender(Generic[S, T]):
         self._sender = sender
         self._limits = limits
         self._pacer = pacer
-        self._doubt = Doubt()
+        self._doubt: Doubt[T] = Doubt()
 
     def deliver(self, signals: Iterable[S]) -> DeliveryResult[S]:
         """Send the signals in order; never raises, blocks at most for the timeout of each request and the pace."""
@@ -85,26 +83,31 @@ class SignalSender(Generic[S, T]):
 
 
 @dataclass
-class Doubt:
-    """What is remembered between deliveries of answers that may be a record's own fault: how many came in a row."""
+class Doubt(Generic[T]):
+    """What is remembered between deliveries, for answers that may be a record's own fault: how many came in a row.
+
+    ``witness`` is a record that was taken. Only its being taken once more tells a record's fault from an outage: a
+    receiver whose database is down may well answer an empty request.
+    """
 
     answers: int = 0
-    vain_searches: int = 0
+    witness: T | None = None
 
 
 class _Delivery(Generic[S, T]):
     """One delivery: a stack of groups of records, each to be one request.
 
     After several doubtful answers (INTERNAL, 500) it searches: doubtful groups are halved like refused ones, and a
-    record that fails alone is set aside, to be parked if it fails again after others were taken. In an outage the first
-    few records all fail, and the search ends with nothing parked.
+    record that fails alone is set aside. It is parked if it fails once more after the others, and the witness is taken
+    after that. In an outage the witness is not taken either, and the search ends with nothing parked; so it does
+    where nothing was ever taken.
     """
 
     def __init__(
         self,
         kind: SignalKind[S, T],
         limits: Limits,
-        doubt: Doubt,
+        doubt: Doubt[T],
         send: Callable[[bytes], Outcome],
         items: Sequence[T],
     ) -> None:
@@ -113,8 +116,7 @@ class _Delivery(Generic[S, T]):
         self._doubt = doubt
         self._send = send
         self._searching = doubt.answers >= DOUBTS_BEFORE_SEARCH
-        self._judging = False
-        self._suspects: list[T] = []
+        self._suspects: list[tuple[T, str]] = []
         self._suspects_in_a_row = 0
         self._last_doubt: Outcome = Taken()
         self._stack = list(pack(items, kind.estimate, limits))[::-1]
@@ -122,21 +124,22 @@ class _Delivery(Generic[S, T]):
 
     def run(self) -> DeliveryResult[S]:
         """Work off all groups, then the suspects; or stop with the rest."""
-        if not self._work_off():
-            return self._result
-        if self._suspects and not self._judge():
-            return self._result
-        self._doubt.answers = self._doubt.vain_searches = 0
+        if self._work_off() and self._judge():
+            self._doubt.answers = 0
         return self._result
 
     def _judge(self) -> bool:
-        """Send the suspects a last time, now that others were taken; if none were, it is an outage."""
-        if not self._result.taken and not self._is_receiver_well():
+        """Send the suspects once more, now that all others were; park those that fail in a receiver that is well."""
+        self._stack = [[suspect] for suspect, _ in reversed(self._suspects)]
+        self._suspects = []
+        if not self._work_off():
+            return False
+        if self._suspects and not self._is_receiver_well():
             self._stop((), self._last_doubt)
             return False
-        self._judging = True
-        self._stack, self._suspects = [[suspect] for suspect in reversed(self._suspects)], []
-        return self._work_off()
+        for record, reason in self._suspects:
+            self._park(record, reason)
+        return True
 
     def _work_off(self) -> bool:
         while self._stack:
@@ -165,6 +168,8 @@ class _Delivery(Generic[S, T]):
             self._result.taken += max(0, len(group) - outcome.rejected)
             self._result.rejected += outcome.rejected
             self._result.shortened += shortened
+            if not (outcome.rejected or shortened):
+                self._doubt.witness = group[0]
         return outcome
 
     def _settle(self, group: Sequence[T], outcome: Outcome) -> bool:
@@ -172,16 +177,22 @@ class _Delivery(Generic[S, T]):
         if isinstance(outcome, Taken):
             self._suspects_in_a_row = 0
             return True
-        is_doubtful = isinstance(outcome, TryLater) and outcome.doubtful
-        if (isinstance(outcome, Refused) and outcome.scope == "record") or (is_doubtful and self._judging):
+        if isinstance(outcome, Refused) and outcome.scope == "record":
             self._split_or(self._park, group, outcome.reason)
             return True
-        if is_doubtful and self._searching and self._suspects_in_a_row < MAX_SUSPECTS:
+        if isinstance(outcome, TryLater) and outcome.doubtful and self._may_search():
             self._last_doubt = outcome
             self._split_or(self._suspect, group, outcome.reason)
             return True
         self._stop(group, outcome)
         return False
+
+    def _may_search(self) -> bool:
+        """Whether a doubtful answer is looked into: not before it came repeatedly, nor in what must be an outage."""
+        if not self._searching or self._suspects_in_a_row < MAX_SUSPECTS:
+            return self._searching
+        self._suspects_in_a_row = 0
+        return self._is_receiver_well()
 
     def _split_or(self, act: Callable[[T, str], None], group: Sequence[T], reason: str) -> None:
         if len(group) == 1:
@@ -194,23 +205,24 @@ class _Delivery(Generic[S, T]):
         line = " ".join(reason.split())[:MAX_REASON_CHARS]
         self._result.parked.append(Parked(self._kind.describe(record), line))
 
-    def _suspect(self, record: T, _reason: str) -> None:
-        self._suspects.append(record)
+    def _suspect(self, record: T, reason: str) -> None:
+        self._suspects.append((record, reason))
         self._suspects_in_a_row += 1
 
     def _is_receiver_well(self) -> bool:
-        """Whether an empty request passes, asked only where search after search had nothing else to send."""
-        return self._doubt.vain_searches >= VAIN_SEARCHES_BEFORE_PROBE and isinstance(
-            self._send(self._kind.encode(()).SerializeToString()), Taken
-        )
+        """Whether what was taken before is looked at now, too: taken again, or refused for what it is."""
+        if self._doubt.witness is None:
+            return False
+        outcome = self._send(self._kind.encode([self._doubt.witness]).SerializeToString())
+        return isinstance(outcome, Taken) or (isinstance(outcome, Refused) and outcome.scope == "record")
 
     def _stop(self, group: Sequence[T], outcome: Outcome) -> None:
         """Leave the rest for later."""
         if isinstance(outcome, TryLater) and outcome.doubtful:
             self._doubt.answers = 0 if self._searching else self._doubt.answers + 1
-            self._doubt.vain_searches += self._searching
         self._result.outcome = outcome
-        waiting = itertools.chain(self._suspects, group, *reversed(self._stack))
+        suspects = [suspect for suspect, _ in self._suspects]
+        waiting = itertools.chain(suspects, group, *reversed(self._stack))
         self._result.rest = self._kind.pack(list(waiting))
 
 
