@@ -4,10 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench soak servers clean
+.PHONY: demo demo-collector test lint bench soak servers collector clean
 
 demo: $(VENV)/.demo ## train a small sweep on real data and look at it
 	$(BIN)/evsys-otel demo
+
+demo-collector: $(VENV)/.dev collector ## the same sweep through a real agent and gateway into a bridge
+	PYTHONPATH=tests $(BIN)/python collector-config/demo.py
 
 test: $(VENV)/.dev servers ## set up and run the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -22,8 +25,12 @@ bench: $(VENV)/.bench ## measure what the README says, beside its peers
 soak: $(VENV)/.dev servers ## kill processes fifty times in each way
 	EVSYS_SOAK=50 $(BIN)/python -m pytest -m soak -rA --timeout 3600 tests/shipper/test_kills.py $(PYTEST_ARGS)
 
-servers: ## real servers that tests talk to, from Debian's packages where they are missing
+servers: ## real servers that tests talk to, where they are missing: Debian's packages, and a collector where Go is
 	@sh tests/servers.sh
+	@sh tests/collector.sh
+
+collector: ## build the collector of collector-config/builder.yaml from Go modules, outside the tree, once a version
+	@sh collector-config/build.sh
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
