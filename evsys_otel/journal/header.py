@@ -19,6 +19,7 @@ import msgspec
 from evsys_otel.errors import JournalError
 from evsys_otel.events import Lost
 from evsys_otel.journal.identity import Identity
+from evsys_otel.journal.kept import KeptFile
 
 _logger = logging.getLogger(__name__)
 
@@ -88,8 +89,8 @@ class LossTable:
     When there are more kinds of losses than slots, the last slot adds up the rest as losses of events.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, file: KeptFile) -> None:
+        self._file = file
         self._slots: dict[_Key, int] = {}
         self._rest: dict[_Key, Lost] = {}
         self._rest_calls = self._rest_values = 0
@@ -103,7 +104,8 @@ class LossTable:
         if slot is None:
             slot, lost = _SLOTS - 1, self._add_to_rest(key, lost)
         try:
-            os.pwrite(self._fd, _encode_slot(lost), _TABLE_OFFSET + slot * _SLOT_BYTES)
+            self._file.check()
+            os.pwrite(self._file.fd, _encode_slot(lost), _TABLE_OFFSET + slot * _SLOT_BYTES)
         except OSError as error:
             _logger.debug("a loss could not be written into the journal's header: %s", error)
 
@@ -115,9 +117,8 @@ class LossTable:
         return Lost("event", None, None, 0, self._rest_calls, self._rest_values)
 
     def close(self) -> None:
-        """Close the header's descriptor."""
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
+        """Close the header."""
+        self._file.close()
 
 
 def _identity_at(data: bytes, offset: int) -> Identity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from evsys_otel.events import Lost
 from evsys_otel.journal.frames import HEAD, MAGIC, MAX_PAYLOAD_BYTES
 from evsys_otel.journal.header import HEADER_NAME, LossTable, encode_header
 from evsys_otel.journal.identity import Identity
+from evsys_otel.journal.kept import KeptFile
 from evsys_otel.journal.segments import segment_path
 from evsys_otel.journal.status import LOCK_NAME, STATUS_BYTES, STATUS_NAME, StatusFile
 
@@ -21,10 +23,14 @@ MIB = 1024 * 1024
 SEGMENT_BYTES = 64 * MIB
 MAX_WAITING_BYTES = 8 * 1024 * MIB
 
+CHECK_BYTES = 64 * 1024
+"""After so many bytes the writer makes sure that its file is still there and its descriptor still its own."""
+
 LOOK_SECONDS = 0.1
 """The shortest time between two looks at how far the lanes are, once the bound of what may wait is reached."""
 
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+_CREATE = os.O_CREAT | os.O_EXCL
 
 # The hot path: one append is to cost little more than its write.
 _pack = HEAD.pack
@@ -41,16 +47,17 @@ class JournalWriter:
     """
 
     def __init__(
-        self, folder: Path, fd: int, losses: LossTable, *, segment_bytes: int, max_waiting_bytes: int
+        self, folder: Path, segment: KeptFile, losses: LossTable, *, segment_bytes: int, max_waiting_bytes: int
     ) -> None:
         self.folder = folder
         self.position = 0
         self.last_problem: str | None = None
-        self._fd = fd
+        self._segment = segment
+        self._fd = segment.fd
         self._losses = losses
         self._segment_bytes = segment_bytes
         self._segment_start = 0
-        self._segment_limit = segment_bytes
+        self._next_check = min(segment_bytes, CHECK_BYTES)
         self._max_waiting_bytes = max_waiting_bytes
         self._step_limit = max_waiting_bytes
         self._next_look = 0.0
@@ -74,7 +81,7 @@ class JournalWriter:
             fds.append(_fill(making / HEADER_NAME, encode_header(identity)))
             os.close(_fill(making / STATUS_NAME, bytes(STATUS_BYTES)))
             (making / LOCK_NAME).touch()
-            fds.append(os.open(segment_path(making, 0), _APPEND, 0o644))
+            fds.append(os.open(segment_path(making, 0), _APPEND | _CREATE, 0o644))
             os.rename(making, folder)
         except (OSError, ValueError) as error:
             for fd in fds:
@@ -83,9 +90,10 @@ class JournalWriter:
             raise JournalError(
                 f"The journal {folder} cannot be created ({error}); make room there or set EVSYS_OTEL_DIR."
             ) from None
-        header_fd, segment_fd = fds
+        header = KeptFile(folder / HEADER_NAME, fds[0], os.O_RDWR)
+        segment = KeptFile(segment_path(folder, 0), fds[1], _APPEND)
         return cls(
-            folder, segment_fd, LossTable(header_fd), segment_bytes=segment_bytes, max_waiting_bytes=max_waiting_bytes
+            folder, segment, LossTable(header), segment_bytes=segment_bytes, max_waiting_bytes=max_waiting_bytes
         )
 
     def append(self, payload: bytes) -> bool:
@@ -95,14 +103,16 @@ class JournalWriter:
         """
         size = len(payload)
         end = self.position + _HEAD_BYTES + size
-        if (end > self._segment_limit or not 0 < size <= MAX_PAYLOAD_BYTES) and not self._make_way(size):
+        if (end > self._next_check or not 0 < size <= MAX_PAYLOAD_BYTES) and not self._make_way(size):
             return False
         frame = _pack(MAGIC, size, _crc32(payload)) + payload
         try:
             written = _write(self._fd, frame)
         except OSError as error:
-            self._cut_back(0, str(error))
-            return False
+            if error.errno != errno.EBADF or not self._make_way(size):
+                self._cut_back(0, str(error))
+                return False
+            written = self._write_again(frame)
         if written != _HEAD_BYTES + size:
             self._cut_back(written, f"only {written} of {len(frame)} bytes could be written")
             return False
@@ -125,34 +135,48 @@ class JournalWriter:
     def sync(self) -> None:
         """Bring what was appended to the disk, so that it survives the machine's death too. Never raises."""
         with contextlib.suppress(OSError):
-            self._measure()
-            os.fsync(self._fd)
+            if self._fd >= 0:
+                self._measure()
+                os.fsync(self._fd)
 
     def close(self) -> None:
         """Close the files; a later append is refused."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            self._losses.close()
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        self._fd = -1
+        self._next_check = -1
+        self._losses.close()
+        self._segment.close()
 
     def _make_way(self, size: int) -> bool:
-        """Begin a new segment for a frame that the current one shall not hold; False when that is refused."""
+        """See after the file, and begin a new segment for a frame that this one shall not hold; False if refused."""
         if not 0 < size <= MAX_PAYLOAD_BYTES:
             self.last_problem = f"an event of {size} bytes is beyond the bound of {MAX_PAYLOAD_BYTES}"
             return False
+        if self._fd < 0:
+            self.last_problem = "the journal is closed"
+            return False
         try:
             self._measure()
-            if self.position == self._segment_start:
-                return True
-            fd = os.open(segment_path(self.folder, self.position), _APPEND, 0o644)
+            if self.position + _HEAD_BYTES + size > self._segment_start + self._segment_bytes:
+                self._begin_segment()
         except OSError as error:
             self.last_problem = str(error)
             return False
-        os.close(self._fd)
-        self._fd, self._segment_start = fd, self.position
-        self._segment_limit = self.position + self._segment_bytes
+        self._next_check = min(self.position + CHECK_BYTES, self._segment_start + self._segment_bytes)
         return True
+
+    def _begin_segment(self) -> None:
+        if self.position == self._segment_start:
+            return
+        path = segment_path(self.folder, self.position)
+        segment = KeptFile(path, os.open(path, _APPEND | _CREATE, 0o644), _APPEND)
+        self._segment.close()
+        self._segment, self._fd, self._segment_start = segment, segment.fd, self.position
+
+    def _write_again(self, frame: bytes) -> int:
+        try:
+            return _write(self._fd, frame)
+        except OSError:
+            return 0
 
     def _cut_back(self, written: int, problem: str) -> None:
         """Take back what a failed write left. Where that fails too, readers step over it."""
@@ -166,7 +190,8 @@ class JournalWriter:
 
     def _measure(self) -> None:
         """Take the end from the file: a signal handler that raises can part a write from its being counted."""
-        self.position = self._segment_start + os.fstat(self._fd).st_size
+        self.position = self._segment_start + self._segment.check().st_size
+        self._fd = self._segment.fd
 
     def _has_room(self, size: int) -> bool:
         now = time.monotonic()

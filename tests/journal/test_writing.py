@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -325,3 +326,37 @@ def test_losses_of_a_process_killed_on_a_full_disk_can_be_read(tmp_path: Path) -
         status = StatusFile(reader.folder).read()
         assert status is not None
         assert status.pid == 7
+
+
+def test_a_descriptor_that_is_another_files_is_left_alone(tmp_path: Path) -> None:
+    """Within 64 KiB the writer sees that its descriptor is another file's: it goes on in its own and closes neither."""
+    journal = JournalWriter.create(tmp_path, make_identity())
+    assert journal.append(encode(step(0)))
+    with (tmp_path / "other").open("wb", buffering=0) as other:
+        os.dup2(other.fileno(), journal._fd)
+        taken = journal._fd
+        numbers = range(1, 2 * writer_module.CHECK_BYTES // FRAME_BYTES)
+        assert all(journal.append(encode(step(number))) for number in numbers)
+        assert (tmp_path / "other").stat().st_size <= writer_module.CHECK_BYTES
+        first, *others = steps_of(journal.folder)
+        assert [first, *others] == [0, *numbers[-len(others) :]]
+        journal.close()
+        assert os.path.samestat(os.fstat(taken), os.fstat(other.fileno()))
+    assert not journal.append(encode(step(0)))
+    os.close(taken)
+
+
+def test_a_header_whose_descriptor_was_closed_still_takes_losses(journal: JournalWriter) -> None:
+    """The account of what was lost is opened again too."""
+    os.close(journal._losses._file.fd)
+    journal.record_loss(Lost("step", 0, 0, 1, 1, 20))
+    assert JournalReader(journal.folder).losses() == [Lost("step", 0, 0, 1, 1, 20)]
+
+
+def test_a_journal_that_was_removed_takes_no_more(journal: JournalWriter) -> None:
+    """What is appended to a file that nobody can find any more is refused, within 64 KiB, and so counted."""
+    shutil.rmtree(journal.folder)
+    taken = [journal.append(encode(step(number))) for number in range(1_000)]
+    assert taken == sorted(taken, reverse=True)
+    assert sum(taken) * FRAME_BYTES <= writer_module.CHECK_BYTES
+    assert "No such file" in str(journal.last_problem)

@@ -59,6 +59,20 @@ def test_every_step_whose_log_returned_survives_a_sudden_end(how: str, tmp_path:
     assert of_kind(events, RunEnded) == []
 
 
+def test_descriptors_that_were_closed_are_opened_again_and_never_another_files(tmp_path: Path) -> None:
+    """Code that closes all descriptors, and opens files that get their numbers, costs no step and no file a byte."""
+    source = START + """
+os.closerange(3, 65536)
+files = [open(f"user-{number}", "wb", buffering=0) for number in range(300)]
+for step in range(3_000): run.log({"loss": step})
+run.end()
+sys.exit(any(os.path.getsize(file.name) for file in files))
+"""
+    done = run_script(source, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [step for _, _, step, _ in steps_of(only_events(tmp_path))] == list(range(3_001))
+
+
 def test_a_forked_child_is_silent_and_its_own_start_is_its_own_journal(tmp_path: Path) -> None:
     """What a child inherited records nothing, also at its end; what it starts itself is another session."""
     source = START + """
