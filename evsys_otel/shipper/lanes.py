@@ -108,8 +108,7 @@ class Lane(threading.Thread):
             if not isinstance(opened, int):
                 self._stand(opened)
                 continue
-            position = 0 if self._from_start else opened
-            self._from_start = False
+            position = self._acknowledged if self._from_start else opened  # what is sent again is at the end before
             if position != self._acknowledged:
                 self._acknowledged, self._crash_position = position, None
             self._set(state=RUNNING, reason=None, position=position, crash_position=self._crash_position)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kit.journals import append_events, run_events, step_events, write_journal
 from kit.processes import wait_until
 
@@ -165,6 +166,27 @@ def test_a_lane_that_starts_over_sends_everything(tmp_path: Path) -> None:
         sink = ScriptedSink()
         with shipping(writer.folder, sink, again=again) as shipment:
             settle(shipment)
+    assert sink.steps == list(range(100))
+
+
+def test_a_lane_that_starts_over_does_not_skip_for_a_failure_on_its_way(tmp_path: Path) -> None:
+    """The destination's own position, which is the end already, never cuts a second sending short."""
+    writer = closed_journal(tmp_path)
+
+    class Knowing(ScriptedSink):
+        def open(self, acknowledged: int) -> int | Trouble:
+            return writer.position
+
+    def answer(sink: ScriptedSink, signals: Signals) -> Delivery:
+        if sink.calls == 1:
+            raise RuntimeError("a bug")
+        return Delivery(Taken())
+
+    sink = Knowing(answer=answer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanes_module, "SWITCHED_OFF_SECONDS", 0.01)
+        with shipping(writer.folder, sink, again=frozenset({"scripted"})) as shipment:
+            turn_until(shipment, lambda: lane_of(shipment).state == DONE)
     assert sink.steps == list(range(100))
 
 
