@@ -12,7 +12,10 @@ SWITCHED_OFF_SECONDS = 60.0
 
 
 class Backoff:
-    """Exponential waiting with jitter, from a quarter of a second to half a minute; a server's own wish goes before."""
+    """Exponential waiting with jitter, from a quarter of a second to half a minute; a server's own wish goes before.
+
+    Not so a wish of nothing at all: servers send it with every failure, and would be asked without a pause.
+    """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
@@ -27,5 +30,5 @@ class Backoff:
         ceiling = min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 16))
         self._failures += 1
         if wish is not None:
-            return max(wish, 0.0)
+            return max(wish, FIRST_SECONDS)
         return ceiling * (0.5 + 0.5 * self._jitter())

@@ -73,6 +73,7 @@ def test_back_off_doubles_to_half_a_minute_and_starts_over() -> None:
 def test_a_servers_wish_goes_before_our_own() -> None:
     """Retry-After and RetryInfo are obeyed to the second."""
     assert Backoff(jitter=lambda: 0.0).next_seconds(7.5) == 7.5
+    assert Backoff(jitter=lambda: 0.0).next_seconds(0.0) == 0.25, "a wish of no wait at all is no wish to be flooded"
 
 
 def test_jitter_never_makes_a_wait_nothing() -> None:
