@@ -58,7 +58,7 @@ class Cursor:
         replaying = start < acknowledged
         chunk = self._reader.read(min(CHUNK_BYTES, acknowledged - start) if replaying else CHUNK_BYTES, final=final)
         self.unknown += chunk.unknown
-        self.damage += chunk.damage
+        self._note(chunk.damage)
         if chunk.events:
             self.closed = isinstance(chunk.events[-1], JournalClosed)
         if chunk.position <= acknowledged:
@@ -66,6 +66,13 @@ class Cursor:
             return Batch(start, chunk.position, None)
         signals = self.builder.build(chunk.events)
         return Batch(start, chunk.position, signals, len(chunk.events), _count_values(chunk.events))
+
+    def _note(self, damage: Sequence[tuple[int, int]]) -> None:
+        """Remember ranges; neighbours are one, so that their number does not hang on where reads began."""
+        for first, last in damage:
+            if self.damage and self.damage[-1][1] == first:
+                first = self.damage.pop()[0]
+            self.damage.append((first, last))
 
     def crash(self) -> Signals:
         """Return the ends, as ``crashed``, of all that the writer left open."""
