@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Metric, NumberDataPoint
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from evsys_otel.conventions import STEP
@@ -53,6 +54,11 @@ def translate_otlp_metrics(request: ExportMetricsServiceRequest) -> Records:
             for metric in scope_metrics.metrics:
                 _take_metric(collector, metric, source)
     return collector.finish()
+
+
+def project_of(resource: Resource) -> str | None:
+    """Return the project that a resource names, as its signals' records will have it."""
+    return Source.read(_mapping(resource.attributes)).project_id
 
 
 def _read_span(span: Span) -> SpanFacts:
