@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _told: set[Hashable] = set()
-_told_lock = threading.Lock()
+_told_lock = threading.RLock()  # reentrant for the sake of signal handlers
 
 
 def say_once(kind: Hashable, message: str, *args: object, error: BaseException | None = None) -> None:
@@ -32,7 +32,7 @@ def say_once(kind: Hashable, message: str, *args: object, error: BaseException |
 def forget_told() -> None:
     """Let every kind of problem be told again, and leave no lock behind that another process's thread held."""
     global _told_lock
-    _told_lock = threading.Lock()
+    _told_lock = threading.RLock()
     _told.clear()
 
 

@@ -45,27 +45,32 @@ class Stream:
         self.declared = False
 
     def append(self, step: int | None, values: bytes) -> int | None:
-        """Append one log call and return its time, or None when the run has ended; never raises.
+        """Append one log call and return its time, or None when the run has ended; never raises an Exception.
 
         The call's number is used up whether or not the journal takes it. Without a step it is one more than the
-        split's last.
+        split's last. Both are taken first, for a signal handler that logs may come between.
         """
         channel = self._channel
         with channel.lock:
             if self._owner.closed:
                 return None
+            calls = self.calls
+            self.calls = calls + 1
             if step is None:
                 step = min(self.split.last_step + 1, INT64_MAX)
-            refused = channel.waiting and not channel.catch_up()
-            now = channel.clock()
-            if now <= channel.last_time_unix_nano:
-                now = channel.last_time_unix_nano + 1
-            channel.last_time_unix_nano = now
-            calls = self.calls
-            if refused or not channel.append_step(self._encode(StepLogged(now, self.number, step, calls, values))):
-                self._lose()
-            self.calls = calls + 1
             self.split.last_step = step
+            try:
+                refused = channel.waiting and not channel.catch_up()
+                now = channel.clock()
+                if now <= channel.last_time_unix_nano:
+                    now = channel.last_time_unix_nano + 1
+                channel.last_time_unix_nano = now
+                if refused or not channel.append_step(self._encode(StepLogged(now, self.number, step, calls, values))):
+                    self._lose(calls)
+            except BaseException:  # a signal handler raised: what was not logged is not to be missed
+                if self.calls == calls + 1:
+                    self.calls = calls
+                raise
             return now
 
     def mark_declared(self) -> None:
@@ -73,7 +78,7 @@ class Stream:
         self.declared = True
         if self.lost:
             self._channel.move_loss(
-                self._owner.run, self.number, next_ordinal=self.calls, calls=self.lost,
+                self._owner.run, self.number, next_ordinal=self.lost, calls=self.lost,
                 values=self.lost * len(self.names),
             )
 
@@ -81,9 +86,9 @@ class Stream:
         """Return how many calls there were, lost ones included."""
         return StreamTotal(self.number, self.split.name, self.keyset, list(self.names), self.calls)
 
-    def _lose(self) -> None:
+    def _lose(self, call: int) -> None:
         self.lost += 1
-        stream, following = (self.number, self.calls + 1) if self.declared else (None, 0)
+        stream, following = (self.number, call + 1) if self.declared else (None, 0)
         self._channel.lose(
             "step", self._owner.run, stream, next_ordinal=following, calls=1, values=len(self.names)
         )
@@ -106,7 +111,7 @@ class RunStreams:
         with self.channel.lock:
             stream = self._streams.get(key)
             if stream is None:
-                stream = self._streams[key] = self._declare(split, names)
+                stream = self._streams.setdefault(key, self._declare(split, names))
             return stream
 
     def takes_keyset(self, names: tuple[str, ...]) -> bool:
@@ -139,11 +144,13 @@ class RunStreams:
         self.cache.clear()
 
     def _declare(self, split: str, names: tuple[str, ...]) -> Stream:
+        """Declare a stream; it is known only once it is declared, for a signal handler may log or raise in between."""
         channel = self.channel
         keyset = channel.keysets.get(names)
         if keyset is None:
-            keyset = channel.keysets[names] = channel.next_number("keyset")
+            keyset = channel.next_number("keyset")
             channel.put(KeySetDeclared(keyset, list(names)))
+            keyset = channel.keysets.setdefault(names, keyset)
         stream = Stream(self, self.split(split), keyset, names)
         channel.put(StreamDeclared(stream.number, self.run, split, keyset), run=self.run, then=stream.mark_declared)
         return stream

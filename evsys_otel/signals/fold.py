@@ -112,6 +112,7 @@ class Fold:
     def _update_run(self, event: e.RunUpdated) -> State | None:
         run = self._placed(self.runs.get(event.run))
         if run:
+            run.updates += 1
             facts = {name: getattr(event, name) for name in ("config", "wandb_url", "recipe", "seed")}
             run.start = msgspec.structs.replace(run.start, **{k: v for k, v in facts.items() if v is not None})
         return run
@@ -142,7 +143,7 @@ class Fold:
             self.unplaced += 1
             self.unplaced_values += len(event.values) // 8
             return None
-        stream.next_ordinal = event.ordinal + 1
+        stream.next_ordinal = max(stream.next_ordinal, event.ordinal + 1)
         stream.run.last_step = event.step
         return stream
 

@@ -59,6 +59,80 @@ def test_every_step_whose_log_returned_survives_a_sudden_end(how: str, tmp_path:
     assert of_kind(events, RunEnded) == []
 
 
+def test_a_signal_handler_that_logs_into_a_log_call_takes_its_own_number_and_step(tmp_path: Path) -> None:
+    """Wherever in a log call the handler comes, each call has a step and an ordinal of its own, and totals agree."""
+    source = """
+import os, signal
+import evsys_otel
+from evsys_otel.recorder import channel
+run = evsys_otel.start_run("r", experiment="x")
+depth = 0
+def note(*_):
+    run.log({"loss": 2.0})
+    run.log({"loss": 2.0}, split="val")
+    run.log(7)
+signal.signal(signal.SIGUSR1, note)
+def interrupted(function):
+    def call(*args):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        result = function(*args)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return result
+    return call
+inner = run._channel
+inner.clock, inner.append_step = interrupted(inner.clock), interrupted(inner.append_step)
+inner.encode = interrupted(inner.encode)
+signal.signal(signal.SIGUSR1, lambda *_: depth or nested())
+def nested():
+    global depth
+    depth += 1
+    note()
+    depth -= 1
+for _ in range(200): run.log({"loss": 1.0})
+for _ in range(5): run.log({"accuracy": 1.0, "loss": 2.0})
+"""
+    done = run_script(source, tmp_path)
+    assert done.returncode == 0, done.stderr
+    events = only_events(tmp_path)
+    (ended,) = of_kind(events, RunEnded)
+    for total in ended.streams:
+        steps = [event for event in of_kind(events, StepLogged) if event.stream == total.stream]
+        assert sorted(event.ordinal for event in steps) == list(range(total.calls))
+    train = {total.stream for total in ended.streams if total.split == "train"}
+    taken = [event.step for event in of_kind(events, StepLogged) if event.stream in train]
+    assert len(taken) > 1_000
+    assert sorted(taken) == list(range(len(taken)))
+
+
+def test_an_interrupt_inside_log_leaves_no_gap(tmp_path: Path) -> None:
+    """Wherever it comes, what was logged before and after is there, and nothing that was not is missing."""
+    source = """
+import signal
+import evsys_otel
+run = evsys_otel.start_run("r", experiment="x")
+def stop(*_): raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, stop)
+returned, interrupts, step = 0, 0, 0
+while interrupts < 300:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0002)
+        while True:
+            run.log({"loss": float(step)}, step)
+            returned += 1
+            step += 1
+    except KeyboardInterrupt:
+        interrupts += 1
+print(step)
+"""
+    done = run_script(source, tmp_path)
+    assert done.returncode == 0, done.stderr
+    events = only_events(tmp_path)
+    (ended,) = of_kind(events, RunEnded)
+    steps = of_kind(events, StepLogged)
+    assert {event.step for event in steps} >= set(range(int(done.stdout)))
+    assert {event.ordinal for event in steps} >= set(range(ended.streams[0].calls))
+
+
 def test_descriptors_that_were_closed_are_opened_again_and_never_another_files(tmp_path: Path) -> None:
     """Code that closes all descriptors, and opens files that get their numbers, costs no step and no file a byte."""
     source = START + """
