@@ -168,6 +168,28 @@ class Settings:
         "too (`all`), or `none`.",
     )
     quiet: bool = _setting("EVSYS_OTEL_QUIET", False, _flag, "Whether the lines on standard error are left out.")
+    serve_grpc: str = _setting(
+        "EVSYS_OTEL_SERVE_GRPC", "127.0.0.1:4317", _text,
+        "Address on which `evsys-otel serve` takes OTLP/gRPC; `none` for not at all.",
+    )
+    serve_http: str = _setting(
+        "EVSYS_OTEL_SERVE_HTTP", "127.0.0.1:4318", _text,
+        "Address on which `evsys-otel serve` takes OTLP/HTTP and shows its health and metrics; `none` for not at all.",
+    )
+    serve_max_request_bytes: int = _setting(
+        "EVSYS_OTEL_SERVE_MAX_REQUEST_BYTES", 64 * MIB, _positive_int,
+        "Largest request that `evsys-otel serve` takes, as it comes and decompressed.",
+    )
+    serve_max_waiting_bytes: int = _setting(
+        "EVSYS_OTEL_SERVE_MAX_WAITING_BYTES", 256 * MIB, _positive_int,
+        "Bytes of requests that may wait for the store in `evsys-otel serve` before more are put off.",
+    )
+    tokens: str | None = _setting(
+        "EVSYS_OTEL_TOKENS", None, _text,
+        "Bearer tokens that `evsys-otel serve` knows, each with its projects (`token=project,token=project+project,"
+        "token=*`), or the path of a file with one of these a line. Default: whoever can connect may write.",
+        secret=True,
+    )
 
     @property
     def root(self) -> Path:

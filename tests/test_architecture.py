@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": VOCABULARY,
     "otlp": VOCABULARY,
     "exporters": VOCABULARY | {"translate", "store"},
+    "bridge": VOCABULARY | {"translate", "store", "journal"},
     "shipper": VOCABULARY | {"journal", "normalize", "signals", "otlp", "translate", "store", "exporters", "pipeline"},
     "pipeline": VOCABULARY | {"journal", "signals", "otlp", "translate", "store", "exporters", "shipper"},
     "testing": VOCABULARY,

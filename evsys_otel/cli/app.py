@@ -226,3 +226,41 @@ def doctor(
     report = doctor_view.examine(store, quick=quick, as_json=as_json)
     if report["failed"]:
         raise typer.Exit(1)
+
+
+@app.command(cls=Command, rich_help_panel=CARE)
+def serve(
+    grpc: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--grpc", metavar="HOST:PORT", help="Address for OTLP/gRPC, or none. Default: 127.0.0.1:4317."),
+    ] = None,
+    http: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--http", metavar="HOST:PORT", help="Address for OTLP/HTTP, or none. Default: 127.0.0.1:4318."),
+    ] = None,
+    tokens: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--tokens", metavar="FILE", help="Bearer tokens, a line each: token=project+project, or token=*."),
+    ] = None,
+    tls_certificate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--tls-certificate", metavar="FILE", help="PEM file of the certificate; turns TLS on."),
+    ] = None,
+    tls_key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--tls-key", metavar="FILE", help="PEM file of its key."),
+    ] = None,
+    tls_client_ca: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--tls-client-ca", metavar="FILE", help="PEM file; clients must show a certificate of it."),
+    ] = None,
+    as_json: AsJson = False,
+    store: StoreUrl = None,
+) -> None:
+    """Take OTLP from trainings and collectors over gRPC and HTTP, and write it to the store, until SIGTERM."""
+    from evsys_otel.cli import serving
+
+    serving.serve(
+        Output(as_json=as_json), store_url=store, grpc=grpc, http=http, tokens=tokens,
+        certificate=tls_certificate, key=tls_key, client_authority=tls_client_ca,
+    )  # fmt: skip

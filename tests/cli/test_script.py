@@ -12,7 +12,7 @@ import pytest
 from kit.processes import clean_environment
 
 SCRIPT = Path(sys.executable).parent / "evsys-otel"
-COMMANDS = ("ls", "show", "compare", "watch", "export", "rm", "sync", "doctor", "demo")
+COMMANDS = ("ls", "show", "compare", "watch", "export", "rm", "sync", "doctor", "demo", "serve")
 
 
 def call(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,195 @@
+"""OTLP/HTTP requests go in, the receiver's outcomes go back in the request's encoding; health and metrics beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from evsys_otel.bridge.limits import Limits, Reservation, refuse_size
+from evsys_otel.bridge.receiver import Incoming, Outcome, Receiver
+from evsys_otel.bridge.replies import (
+    MEDIA_TYPES,
+    Coding,
+    Refused,
+    Signal,
+    Taken,
+    TryLater,
+    encode,
+    http_failure,
+    response_of,
+)
+from evsys_otel.bridge.telemetry import CONTENT_TYPE
+from evsys_otel.bridge.tls import TlsFiles
+
+_PATHS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
+
+_KEEP_ALIVE_SECONDS = 120
+"""Longer than collectors keep an idle connection (90 s), so that none is closed under a request."""
+
+_REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class HttpServer:
+    """The OTLP/HTTP paths, ``/healthz``, ``/readyz`` and ``/metrics`` on one address."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, listener: socket.socket, tls: TlsFiles | None) -> None:
+        """Serve on a listening socket."""
+        files: dict[str, Any] = {}
+        if tls is not None:
+            tls.check()
+            files = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+            if tls.client_authority is not None:
+                files |= {"ssl_ca_certs": str(tls.client_authority), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+        config = uvicorn.Config(
+            self._application(), http=_protocol(self._receiver.limits), ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(self._receiver.limits.drain_seconds), **files,
+        )  # fmt: skip
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve([listener]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Take no new request, and return when those under way have their answers."""
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+    def _application(self) -> Starlette:
+        exports = [Route(path, self._export, methods=["POST"]) for path in _PATHS]
+        return Starlette(
+            routes=[
+                *exports,
+                Route("/healthz", self._show_health),
+                Route("/readyz", self._show_readiness),
+                Route("/metrics", self._show_metrics),
+            ],
+            exception_handlers={Exception: _answer_unforeseen},
+        )
+
+    async def _export(self, request: Request) -> Response:
+        signal = _PATHS[request.url.path]
+        coding = _coding_of(request)
+        outcome = await self._receiver.settle(signal, "http", self._take(request, signal, coding))
+        return _response(signal, outcome, coding or "json")
+
+    async def _take(self, request: Request, signal: Signal, coding: Coding | None) -> Taken:
+        grant = self._receiver.authorize(request.headers.get("authorization"))
+        if coding is None:
+            raise Refused("media_type", f"The content type must be one of {', '.join(MEDIA_TYPES.values())}.")
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        with self._receiver.budget.open() as reservation:
+            body = await _read_body(request, reservation, self._receiver.limits.body_seconds)
+            return await self._receiver.take(Incoming(signal, coding, encoding, body), grant, reservation)
+
+    async def _show_health(self, _request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _show_readiness(self, _request: Request) -> Response:
+        ready = await self._receiver.is_ready()
+        return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
+
+    async def _show_metrics(self, _request: Request) -> Response:
+        return Response(self._receiver.telemetry.render(), headers={"content-type": CONTENT_TYPE})
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals alone: whoever runs the bridge handles them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol with the deadline for headers that it lacks; h11 bounds their size (64 KiB).
+    """
+
+    class BoundedProtocol(H11Protocol):
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._forget()
+
+        def _watch(self) -> None:
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._forget()
+            elif self._deadline is None:
+                self._deadline = self.loop.call_later(limits.header_seconds, self._give_up)
+
+        def _forget(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _give_up(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.write(_REQUEST_TIMEOUT)
+                self.transport.close()
+
+    return BoundedProtocol
+
+
+def _coding_of(request: Request) -> Coding | None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return next((coding for coding, known in MEDIA_TYPES.items() if known == media_type), None)
+
+
+async def _read_body(request: Request, reservation: Reservation, seconds: float) -> bytes:
+    """Return the body as it came; refused as soon as it is known to be too large, or too slow."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal():
+        refuse_size(int(announced), reservation.max_request_bytes)
+
+    async def read() -> bytes:
+        body = bytearray()
+        async for piece in request.stream():
+            refuse_size(len(body) + len(piece), reservation.max_request_bytes)
+            reservation.add(len(piece))
+            body += piece
+        return bytes(body)
+
+    try:
+        return await asyncio.wait_for(read(), seconds)
+    except asyncio.TimeoutError:
+        raise Refused("too_slow", f"The request did not come whole within {seconds:g} s.") from None
+    except ClientDisconnect:
+        raise TryLater("The sender went away.") from None
+
+
+def _response(signal: Signal, outcome: Outcome, coding: Coding) -> Response:
+    if isinstance(outcome, Taken):
+        body = encode(response_of(signal, outcome), coding)
+        return Response(body, headers={"content-type": MEDIA_TYPES[coding]})
+    status, headers, body = http_failure(outcome, coding)
+    return Response(body, status, headers)
+
+
+async def _answer_unforeseen(_request: Request, error: Exception) -> Response:
+    return _response("traces", TryLater(f"The server failed ({type(error).__name__})."), "json")
