@@ -7,55 +7,63 @@ import subprocess
 import sys
 import tempfile
 
-import psutil
-
 STEPS = 1_000_000
-POINTS = 10
+EVERY = 20_000
 
 TRAINER = """
-import json, os, sys, evsys_otel
-folder, steps, points, endpoint = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+import json, sys, time
+from pathlib import Path
 import psutil
-from evsys_otel.journal import StatusFile
+import evsys_otel
+from evsys_otel.journal import StatusFile, list_journals
+
+folder, steps, every, endpoint = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 run = evsys_otel.start_run("bench", dir=folder, quiet=True, exit_timeout_seconds=0, otlp_endpoint=endpoint or None)
-me = psutil.Process()
-def shipper():
-    for path in os.scandir(os.path.join(folder, "journal")):
-        status = StatusFile(__import__("pathlib").Path(path.path)).read()
-        if status: return status.pid
-seen = []
+me, samples, shipper = psutil.Process(), [], None
+
+def sample(step):
+    global shipper
+    (journal,) = list_journals(Path(folder) / "journal")
+    status = StatusFile(journal.path).read()
+    if status is None:
+        return 0
+    if shipper is None or shipper.pid != status.pid:
+        shipper = psutil.Process(status.pid)
+    shipped = next((lane.position for lane in status.lanes if lane.name == "store"), 0)
+    samples.append((step, shipped / journal.end, me.memory_info().rss, shipper.memory_info().rss))
+    return shipped / journal.end
+
 for step in range(steps):
     run.log({"loss": 1 / (step + 1), "accuracy": step / steps}, step=step)
-    if step % (steps // points) == steps // points - 1:
-        pid = shipper()
-        try: ship = psutil.Process(pid).memory_info().rss if pid else 0
-        except psutil.NoSuchProcess: ship = 0
-        seen.append((me.memory_info().rss, ship))
-print(json.dumps({"seen": seen, "shipper": shipper()}))
+    if step % every == every - 1:
+        sample(step + 1)
+        time.sleep(0.05)
+while sample(steps) < 1:
+    time.sleep(0.1)
+print(json.dumps(samples))
+shipper.kill()
 """
 
 
 def measure(endpoint: str) -> dict[str, float]:
-    """Return MiB of both processes early, at the end, and the growth between."""
+    """Return MiB of the trainer by step and of the shipper by what it has shipped: at a fifth, at the end, at most."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         done = subprocess.run(
-            [sys.executable, "-c", TRAINER, folder, str(STEPS), str(POINTS), endpoint],
-            check=True, capture_output=True, text=True,
+            [sys.executable, "-c", TRAINER, folder, str(STEPS), str(EVERY), endpoint],
+            capture_output=True, text=True, check=False,
         )
-        told = json.loads(done.stdout.strip().splitlines()[-1])
-        if told["shipper"] and psutil.pid_exists(told["shipper"]):
-            process = psutil.Process(told["shipper"])
-            process.kill()
-            psutil.wait_procs([process], timeout=10)
-    trainer = [row[0] / 2**20 for row in told["seen"]]
-    shipper = [row[1] / 2**20 for row in told["seen"] if row[1]]
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    samples = json.loads(done.stdout.strip().splitlines()[-1])
+    early = next(trainer for step, _, trainer, _ in samples if step >= STEPS / 5)
+    shipper = [memory for *_, memory in samples]
     return {
-        "trainer MiB at 20 %": trainer[POINTS // 5 - 1], "trainer MiB at the end": trainer[-1],
-        "shipper MiB at 20 %": shipper[min(POINTS // 5, len(shipper)) - 1], "shipper MiB at the end": shipper[-1],
-        "shipper MiB at most": max(shipper),
+        "trainer at 20 %": early / 2**20, "trainer at the end": samples[-1][2] / 2**20,
+        "shipper at 20 %": shipper[len(shipper) // 5] / 2**20, "shipper at the end": shipper[-1] / 2**20,
+        "shipper at most": max(shipper) / 2**20,
     }
 
 
 def measure_memory() -> dict[str, dict[str, float]]:
-    """Return the memory with the store alone and with an OTLP endpoint that never answers."""
+    """Return MiB with the store alone and with an OTLP endpoint that nobody answers."""
     return {"store alone": measure(""), "endpoint down": measure("http://127.0.0.1:9")}
