@@ -15,6 +15,7 @@ PREFIX = "evsys1."
 MAX_HANDLE_BYTES = 16 * 1024
 
 _INT64_MAX = 2**63 - 1
+_INT32_MAX = 2**31 - 1
 
 
 class ExperimentHandle(msgspec.Struct, frozen=True, tag="experiment"):
@@ -45,7 +46,21 @@ _decoder = msgspec.json.Decoder(ExperimentHandle | RunHandle)
 
 
 def encode_handle(handle: ExperimentHandle | RunHandle) -> str:
-    """Return the handle as text that survives a URL, a shell and a checkpoint's JSON."""
+    """Return the handle as text that survives a URL, a shell and a checkpoint's JSON.
+
+    A run's that would be longer than a handle may be goes without its recipe, which the store has, then without the
+    last steps of its splits.
+    """
+    text = _encode(handle)
+    dispensable: tuple[dict[str, object], ...] = ({"recipe": None}, {"last_steps": {}})
+    for left_out in dispensable:
+        if len(text) > MAX_HANDLE_BYTES and isinstance(handle, RunHandle):
+            handle = msgspec.structs.replace(handle, **left_out)
+            text = _encode(handle)
+    return text
+
+
+def _encode(handle: ExperimentHandle | RunHandle) -> str:
     return PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(handle)).decode().rstrip("=")
 
 
@@ -75,15 +90,24 @@ def decode_handle(text: str) -> ExperimentHandle | RunHandle:
 
 
 def _check(handle: ExperimentHandle | RunHandle) -> None:
-    uuid.UUID(handle.id)
+    _check_id(handle.id)
     numbers = [handle.last_time_unix_nano]
     if isinstance(handle, RunHandle):
         _check(handle.experiment)
         if handle.group_id is not None:
-            uuid.UUID(handle.group_id)
-        numbers += [handle.attempt - 1, *(step if step >= 0 else ~step for step in handle.last_steps.values())]
+            _check_id(handle.group_id)
+        signed = [handle.seed or 0, *handle.last_steps.values()]
+        numbers += [number if number >= 0 else ~number for number in signed]
+        if not 1 <= handle.attempt <= _INT32_MAX:
+            raise ValueError("its attempt is out of range")
     if not all(0 <= number <= _INT64_MAX for number in numbers):
         raise ValueError("a number is out of range")
+
+
+def _check_id(text: str) -> None:
+    """Refuse other spellings of an id too: to a store they would be another record's."""
+    if str(uuid.UUID(text)) != text:
+        raise ValueError(f"{_shown(text)} is no id as it is written in a handle")
 
 
 def _shown(text: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ EXPERIMENTS = st.builds(
 RUNS = st.builds(
     RunHandle, id=st.uuids().map(str), name=TEXT, experiment=EXPERIMENTS, group_id=st.none() | st.uuids().map(str),
     group_name=st.none() | TEXT, seed=st.none() | st.integers(-(2**63), 2**63 - 1), recipe=st.none() | TEXT,
-    attempt=st.integers(1, 2**31), last_time_unix_nano=INT64, last_steps=st.dictionaries(TEXT, INT64, max_size=5),
+    attempt=st.integers(1, 2**31 - 1), last_time_unix_nano=INT64, last_steps=st.dictionaries(TEXT, INT64, max_size=5),
 )
 
 
@@ -40,11 +41,17 @@ def tampered(**changes: object) -> str:
     return "evsys1." + base64.urlsafe_b64encode(json.dumps(facts).encode()).decode().rstrip("=")
 
 
+def run_like(**changes: object) -> str:
+    return tampered(type="run", experiment={"type": "experiment", "id": ID, "name": "x"}, **changes)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "lr-sweep", "evsys1.", "evsys1.%%%", "evsys1.AAAA", "evsys1." + "A" * 20_000, None, 7, b"evsys1.AAAA",
      tampered(id="not-a-uuid"), tampered(type="group"), tampered(last_time_unix_nano=-1),
-     tampered(last_time_unix_nano=2**70)],
+     tampered(last_time_unix_nano=2**70), tampered(id=ID.upper()), tampered(id=ID.replace("-", "")),
+     run_like(seed=2**70), run_like(attempt=0), run_like(attempt=2**63 - 1), run_like(last_steps={"train": 2**64}),
+     run_like(group_id="{" + ID + "}")],
 )
 def test_what_is_no_handle_is_refused_in_one_sentence(text: object) -> None:
     """Damaged, foreign or oversized text raises HandleError, never anything else, and is not repeated at length."""
@@ -57,6 +64,17 @@ def test_an_older_reader_takes_a_newer_handle() -> None:
     """Fields that this version does not know are ignored."""
     handle = decode_handle(tampered(colour="green"))
     assert handle == ExperimentHandle(ID, "x")
+
+
+def test_a_handle_is_never_longer_than_one_may_be() -> None:
+    """A long recipe and thousands of splits are left out: the run can be resumed all the same."""
+    experiment = ExperimentHandle(ID, "x" * 1_024)
+    few, many = {"train": 7}, {f"split-{number}": number for number in range(3_000)}
+    assert decode_handle(run_like(seed=2**63 - 1)) == RunHandle(ID, "x", ExperimentHandle(ID, "x"), seed=2**63 - 1)
+    long = RunHandle(ID, "r", experiment, group_name="g" * 1_024, recipe="r" * 20_000, last_steps=few)
+    assert decode_handle(encode_handle(long)) == msgspec.structs.replace(long, recipe=None)
+    longest = msgspec.structs.replace(long, last_steps=many)
+    assert decode_handle(encode_handle(longest)) == msgspec.structs.replace(long, recipe=None, last_steps={})
 
 
 def test_a_name_is_no_handle() -> None:

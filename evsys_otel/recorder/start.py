@@ -7,7 +7,7 @@ from typing import Any
 
 from evsys_otel.errors import ConfigurationError, HandleError
 from evsys_otel.handles import ExperimentHandle, RunHandle, decode_handle, is_handle
-from evsys_otel.normalize import clean_name
+from evsys_otel.normalize import clean_name, clean_text
 from evsys_otel.recorder.experiment import Experiment, ExperimentFacts, Group, new_experiment
 from evsys_otel.recorder.guard import say_once
 from evsys_otel.recorder.inputs import required_name
@@ -165,7 +165,7 @@ def _join(
 ) -> Experiment:
     session.not_before(handle.last_time_unix_nano)
     facts = ExperimentFacts(
-        handle.id, clean_name(handle.name), handle.project_id, joined=True, ends_with_runs=ends_with_runs
+        handle.id, clean_name(handle.name), _text(handle.project_id), joined=True, ends_with_runs=ends_with_runs
     )
     return Experiment(session, facts, trace=trace)
 
@@ -178,7 +178,7 @@ def _resume(session: Session, handle: RunHandle, attempt: int, *, trace: bool = 
         if handle.group_name is not None:
             group = experiment.reopen_group(clean_name(handle.group_name), attempt)
         facts = RunFacts(
-            handle.id, clean_name(handle.name), handle.seed, handle.recipe, None, attempt,
+            handle.id, clean_name(handle.name), handle.seed, _text(handle.recipe), None, attempt,
             session.sources.random_span_id() if attempt > 1 else None, dict(handle.last_steps),
         )
         return experiment.start(facts, group, trace=trace)
@@ -186,7 +186,7 @@ def _resume(session: Session, handle: RunHandle, attempt: int, *, trace: bool = 
 
 def _reopen(session: Session, handle: ExperimentHandle, attempt: int) -> Experiment:
     facts = ExperimentFacts(
-        handle.id, clean_name(handle.name), handle.project_id, attempt=attempt, ends_with_runs=True
+        handle.id, clean_name(handle.name), _text(handle.project_id), attempt=attempt, ends_with_runs=True
     )
     return Experiment(session, facts)
 
@@ -200,3 +200,7 @@ def _checked(exporters: ExporterObjects) -> tuple[object, ...]:
         if not callable(getattr(exporter, "export", None)):
             raise ConfigurationError(f"{exporter!r} is no exporter; give span, metric or log exporter objects.")
     return given
+
+
+def _text(given: str | None) -> str | None:
+    return None if given is None else clean_text(given)
