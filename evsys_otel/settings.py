@@ -21,10 +21,19 @@ _logger = logging.getLogger(__name__)
 MIB = 1024 * 1024
 
 _AMOUNT = re.compile(r"\d+(\.\d*)?")
+_STORE_URL = re.compile(r"sqlite(\+pysqlite)?:///(?!:memory:)[^?].*|postgres(ql)?(\+psycopg)?://.*", re.DOTALL)
 
 
 def _text(raw: str) -> str:
     return raw
+
+
+def _store(raw: str) -> str:
+    """Refuse at the start what no store can be; the rest is seen when it is opened, by ``evsys_otel.store``."""
+    text = raw.strip()
+    if text.lower() in {"none", ""} or _STORE_URL.fullmatch(text):
+        return text
+    raise ValueError("sqlite:///path, postgresql://user@host/database, or none")
 
 
 def _flag(raw: str) -> bool:
@@ -90,7 +99,7 @@ class Settings:
         "EVSYS_OTEL_DIR", ".evsys", _text, "Folder of the journals and, by default, of the local store."
     )
     store: str | None = _setting(
-        "EVSYS_OTEL_STORE", None, _text,
+        "EVSYS_OTEL_STORE", None, _store,
         "URL of the store (`sqlite:///path` or `postgresql://...`); `none` writes no local store. "
         "Default: `evsys.db` in the folder above.",
         secret=True,

@@ -33,12 +33,25 @@ def test_an_argument_beats_the_environment_and_the_environment_the_default() -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("mode", "sideways"), ("heartbeat_seconds", "soon"), ("config_max_bytes", 0), ("quiet", "perhaps"),
-     ("exit_timeout_seconds", -1), ("no_such_setting", 1)],
+     ("exit_timeout_seconds", -1), ("no_such_setting", 1), ("store", "runs.db"), ("store", "sqlite://"),
+     ("store", "sqlite:///"), ("store", "sqlite:///:memory:"), ("store", "sqlite:///?mode=rw"),
+     ("store", "sqlite+aiosqlite:///x.db"), ("store", "mysql://u:hunter2@h/db"), ("store", "postgresql+asyncpg://h/db")],
 )
 def test_a_bad_argument_raises_in_one_sentence_that_names_it(name: str, value: object) -> None:
     """A bad argument is refused before any work is done, by name."""
-    with pytest.raises(ConfigurationError, match=name):
+    with pytest.raises(ConfigurationError, match=name) as refused:
         resolve_settings({}, **{name: value})
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///evsys.db", "sqlite+pysqlite:////data/evsys.db", "sqlite:///~/evsys.db", "postgresql://h/db",
+     "postgres://u:p@h:5432/db", "postgresql+psycopg:///db?host=/run", "none"],
+)
+def test_a_store_that_may_be_one_is_taken_at_the_start(url: str) -> None:
+    """The start looks at a store's URL without opening it: what SQLite and PostgreSQL know passes."""
+    assert resolve_settings({}, store=url).store == url
 
 
 def test_a_bad_environment_value_is_warned_about_once_and_its_default_used(caplog: pytest.LogCaptureFixture) -> None:
