@@ -1,22 +1,21 @@
 """A request and its sender's grant go in; what may be written comes out, by project, and later what became of it.
 
 A resource's signals belong to the project that it names, or else to the token's only one. Whether the ids in them are
-that project's to write is decided by the store, within the transaction.
+that project's to write is decided by the store, within the transaction: signals that name the same ids are one part.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from evsys_otel import conventions as c
 from evsys_otel.bridge.auth import Grant
 from evsys_otel.bridge.replies import Refused, Taken
 from evsys_otel.records import Records
 from evsys_otel.store import Part
-from evsys_otel.store.texts import id_text
 from evsys_otel.translate import project_of
 
 NO_PROJECT = "do not name a project of this token as their resource's evsys.project.id"
@@ -30,9 +29,6 @@ _SHAPES = (
 
 _ID_KEYS = {c.EXPERIMENT_ID, c.GROUP_ID, c.RUN_ID, c.EVAL_ID}
 
-_Named = Counter[frozenset[str]]
-"""How many spans, log records or data points name which ids."""
-
 
 @dataclass(slots=True)
 class Admission:
@@ -40,37 +36,34 @@ class Admission:
 
     parts: list[Part] = field(default_factory=list)
     ignored: int = 0
-    _named: list[_Named] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
     _refused: int = 0
 
-    def add(self, message: Any, records: Records, project_id: str | None, grant: Grant) -> None:
-        """Take one project's part of the request, or refuse it."""
+    def add(self, records: Records, size: int, project_id: str | None, grant: Grant) -> None:
+        """Take the records of ``size`` signals of a project, or refuse them."""
         self.ignored += records.ignored
         if not records:
             return
-        named = _named_by(message, _ids_of(records))
         if not grant.allows(project_id):
-            self._refused += named.total()
+            self._refused += size
             return
         _set_project(records, project_id)
         self.parts.append(Part(records, project_id))
-        self._named.append(named)
+        self._sizes.append(size)
 
-    def settle(self, refused: Sequence[frozenset[str]]) -> Taken:
-        """Return the outcome when the store has written the parts without the ids that it refused to each.
+    def settle(self, written: Sequence[bool]) -> Taken:
+        """Return the outcome when the store has said of each part whether it was written.
 
         Raises:
             Refused: there were records, and none of them was written.
         """
-        of_others = 0
-        for named, ids in zip(self._named, refused, strict=True):
-            of_others += sum(count for own, count in named.items() if not own.isdisjoint(ids))
+        of_others = sum(size for size, is_written in zip(self._sizes, written, strict=True) if not is_written)
         rejected = self._refused + of_others
         if not rejected:
             return Taken()
         reasons = [f"{count} {why}" for count, why in ((self._refused, NO_PROJECT), (of_others, ANOTHERS)) if count]
         message = f"Of the records {' and '.join(reasons)}."
-        if of_others == sum(named.total() for named in self._named):
+        if not any(written):
             raise Refused("forbidden", message)
         return Taken(rejected, message)
 
@@ -78,58 +71,59 @@ class Admission:
 def admit(message: Any, translate: Callable[[Any], Records], grant: Grant) -> Admission:
     """Return what of an OTLP request its sender may write."""
     admission = Admission()
-    for project_id, part in _by_project(message):
-        admission.add(part, translate(part), grant.only_project if project_id is None else project_id, grant)
+    for project_id, size, part in _take_apart(message):
+        admission.add(translate(part), size, grant.only_project if project_id is None else project_id, grant)
     return admission
 
 
 def admit_all(message: Any, translate: Callable[[Any], Records], _grant: Grant) -> Admission:
     """Return the same where no token is needed, and the newest word on a record's project counts, as for any field."""
     records = translate(message)
-    return Admission([Part(records, None)] if records else [], records.ignored, [Counter()] if records else [])
+    return Admission([Part(records, None)] if records else [], records.ignored, [0] if records else [])
 
 
-def _by_project(message: Any) -> Iterator[tuple[str | None, Any]]:
-    """Yield each project that the resources name, with its part of the message; mostly that is one and all of it."""
-    resources, _, _ = _shape_of(message)
-    by_project: defaultdict[str | None, list[Any]] = defaultdict(list)
+class _Place(NamedTuple):
+    """A signal with what it stands in; of a span or log record ``item`` is itself, of a point its metric."""
+
+    of_resource: Any
+    of_scope: Any
+    item: Any
+    signal: Any
+
+
+def _take_apart(message: Any) -> Iterator[tuple[str | None, int, Any]]:
+    """Yield, for the signals that name the same ids, their project, how many they are, and a request of them alone."""
+    places: defaultdict[tuple[str | None, frozenset[tuple[str, str]]], list[_Place]] = defaultdict(list)
+    resources, scopes, signals = shape = next(shape for shape in _SHAPES if hasattr(message, shape[0]))
     for of_resource in getattr(message, resources):
-        by_project[project_of(of_resource.resource)].append(of_resource)
-    for project_id, own in by_project.items():
-        yield project_id, message if len(by_project) == 1 else type(message)(**{resources: own})
-
-
-def _set_project(records: Records, project_id: str | None) -> None:
-    records.entities = [
-        entity if entity.project_id == project_id else replace(entity, project_id=project_id)
-        for entity in records.entities
-    ]
-
-
-def _ids_of(said: Records) -> set[str]:
-    """Return the ids of what the records are about, as the store keeps them."""
-    of_runs = (said.series, said.predictions, said.checkpoints, said.receipts, said.totals, said.seen)
-    ids = {entity.id for entity in said.entities} | {record.run_id for group in of_runs for record in group}
-    return set(map(id_text, ids))
-
-
-def _named_by(message: Any, ids: Set[str]) -> _Named:
-    """Count the spans, log records or data points of a message by those of the ids that they name."""
-    named: _Named = Counter()
-    resources, scopes, signals = _shape_of(message)
-    for of_resource in getattr(message, resources):
+        project_id = project_of(of_resource.resource)
         above = {key: value for key, value in _ids_among(of_resource.resource.attributes) if key == c.RUN_ID}
         for of_scope in getattr(of_resource, scopes):
             for item in getattr(of_scope, signals):
                 for signal in _signals_of(item):
-                    own = {**above, **dict(_ids_among(signal.attributes))}
-                    named[frozenset(own.values()) & ids] += 1
-    del named[frozenset()]
-    return named
+                    ids = above | dict(_ids_among(signal.attributes))
+                    places[project_id, frozenset(ids.items())].append(_Place(of_resource, of_scope, item, signal))
+    for (project_id, _), own in places.items():  # mostly a request is about one run
+        yield project_id, len(own), message if len(places) == 1 else _request_of(type(message)(), own, shape)
 
 
-def _shape_of(message: Any) -> tuple[str, str, str]:
-    return next(shape for shape in _SHAPES if hasattr(message, shape[0]))
+def _request_of(request: Any, places: Iterable[_Place], shape: tuple[str, str, str]) -> Any:
+    """Fill an empty request with these signals, and return it."""
+    resources, scopes, signals = shape
+    last: _Place | None = None
+    for place in places:
+        if last is None or place.of_resource is not last.of_resource:
+            resource = getattr(request, resources).add(resource=place.of_resource.resource)
+        if last is None or place.of_scope is not last.of_scope:
+            scope = getattr(resource, scopes).add()
+        if place.item is place.signal:
+            getattr(scope, signals).append(place.signal)
+        else:
+            if last is None or place.item is not last.item:
+                metric = scope.metrics.add(name=place.item.name)
+            getattr(metric, place.item.WhichOneof("data")).data_points.append(place.signal)
+        last = place
+    return request
 
 
 def _signals_of(item: Any) -> Iterable[Any]:
@@ -137,8 +131,15 @@ def _signals_of(item: Any) -> Iterable[Any]:
     if item.DESCRIPTOR.name != "Metric":
         return (item,)
     kind = item.WhichOneof("data")
-    return getattr(item, kind).data_points if kind in {"gauge", "sum"} else ()
+    return getattr(item, kind).data_points if kind else ()
 
 
 def _ids_among(attributes: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    return ((each.key, id_text(each.value.string_value)) for each in attributes if each.key in _ID_KEYS)
+    return ((each.key, each.value.string_value) for each in attributes if each.key in _ID_KEYS)
+
+
+def _set_project(records: Records, project_id: str | None) -> None:
+    records.entities = [
+        entity if entity.project_id == project_id else replace(entity, project_id=project_id)
+        for entity in records.entities
+    ]

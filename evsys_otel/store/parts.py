@@ -1,4 +1,4 @@
-"""What several senders say goes in, one batch comes out, and nothing in it that belongs to another project.
+"""What several senders say goes in, one batch comes out; whoever writes to another project's records is refused.
 
 The project of an experiment, group, run or eval is the first that wrote to it. That is decided under the locks of the
 write itself, so that of two projects that claim one id at once one is refused.
@@ -6,7 +6,7 @@ write itself, so that of two projects that claim one id at once one is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evsys_otel.records import Entity, EntityKind, Records
@@ -18,31 +18,30 @@ from evsys_otel.store.texts import as_key
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a sender says in the name of one project; None is a sender that names none."""
+    """What a sender says in the name of one project, to be written whole or not at all; None is for no project."""
 
     records: Records
     project_id: str | None
 
 
 class OwnedElsewhereError(Exception):
-    """Some ids belong to another project; ``refused`` are those of each part. The transaction must be undone."""
+    """Parts, by their ``numbers``, write to what belongs to another project. The transaction must be undone."""
 
-    def __init__(self, refused: list[set[str]]) -> None:
-        super().__init__("some ids belong to another project")
-        self.refused = refused
+    def __init__(self, numbers: set[int]) -> None:
+        super().__init__("records belong to another project")
+        self.numbers = numbers
 
 
 class JoinedParts:
-    """The parts as one ``batch``, without the ids that were refused to each of them."""
+    """The parts as one ``batch``."""
 
-    def __init__(self, parts: Sequence[Part], refused: Sequence[Set[str]]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self.batch = Batch(Records(), {kind: set() for kind in ENTITY_FIELDS})
-        self._batches = [_without(part.records, ids) for part, ids in zip(parts, refused, strict=True)]
         self._claims: dict[tuple[EntityKind, str], list[tuple[int, str | None]]] = {}
-        for index, (part, batch) in enumerate(zip(parts, self._batches, strict=True)):
-            project_id = as_key(part.project_id)
+        for number, part in enumerate(parts):
+            project_id, batch = as_key(part.project_id), gather(part.records)
             for kind, record_id in _claimed(batch):
-                self._claims.setdefault((kind, record_id), []).append((index, project_id and str(project_id)))
+                self._claims.setdefault((kind, record_id), []).append((number, project_id and str(project_id)))
                 self.batch.ids[kind].add(record_id)
             self.batch.records.extend(batch.records)
             self.batch.parents |= batch.parents
@@ -53,14 +52,12 @@ class JoinedParts:
         Raises:
             OwnedElsewhereError: a part claims what belongs to another project.
         """
-        refused: list[set[str]] = [set() for _ in self._batches]
+        refused: set[int] = set()
         for (kind, record_id), claims in self._claims.items():
             owner = rows[kind][record_id]["project_id"] or next((project for _, project in claims if project), None)
-            for index, project_id in claims:
-                if owner is not None and project_id != owner:
-                    refused[index].add(record_id)
-        if any(refused):
-            raise OwnedElsewhereError([_with_children(*pair) for pair in zip(self._batches, refused, strict=True)])
+            refused |= {number for number, project_id in claims if owner is not None and project_id != owner}
+        if refused:
+            raise OwnedElsewhereError(refused)
         self.batch.records.entities += self._adopted(rows, now_unix_nano)
 
     def _adopted(self, rows: Rows, now_unix_nano: int) -> list[Entity]:
@@ -74,14 +71,6 @@ class JoinedParts:
         ]
 
 
-def _without(records: Records, refused: Set[str]) -> Batch:
-    batch = gather(records)
-    if not refused:
-        return batch
-    batch.drop(set(refused))
-    return gather(batch.records)
-
-
 def _claimed(batch: Batch) -> Iterator[tuple[EntityKind, str]]:
     """Yield, once each, what the batch writes to, what it puts something under included."""
     claimed = {(kind, record_id) for kind, ids in batch.ids.items() for record_id in ids}
@@ -89,10 +78,3 @@ def _claimed(batch: Batch) -> Iterator[tuple[EntityKind, str]]:
         own = (entity.fields for entity in batch.records.entities if entity.kind == kind)
         claimed |= {(parent, str(fields[name])) for fields in own if name in fields}
     yield from claimed
-
-
-def _with_children(batch: Batch, refused: set[str]) -> set[str]:
-    """Return the refused ids and those of the records that this batch puts under them."""
-    for kind, name, _ in PARENTS:
-        refused |= {e.id for e in batch.records.entities if e.kind == kind and e.fields.get(name) in refused}
-    return refused

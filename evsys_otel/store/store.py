@@ -100,33 +100,33 @@ class Store:
                 self._book.forget()
                 raise
 
-    def write_parts(self, parts: Sequence[Part]) -> list[frozenset[str]]:
+    def write_parts(self, parts: Sequence[Part]) -> list[bool]:
         """Upsert what several senders say in one transaction, each in the name of a project.
 
-        An experiment, group, run or eval belongs to the first project that wrote to it.
+        An experiment, group, run or eval belongs to the first project that wrote to it, or put something under it.
 
         Returns:
-            For each part the ids that belong to another project: of them, and of what the part puts under them,
-            nothing of this part was written.
+            For each part whether it was written: nothing is of one that writes to another project's records.
         """
-        refused: list[set[str]] = [set() for _ in parts]
+        kept = list(range(len(parts)))
         with self._lock:
-            while more := self._refused_parts(parts, refused):  # what is refused is not claimed again: this ends
-                refused = [ids | others for ids, others in zip(refused, more, strict=True)]
-        return [frozenset(ids) for ids in refused]
+            while refused := self._refused_among([parts[number] for number in kept]):
+                kept = [number for place, number in enumerate(kept) if place not in refused]
+        written = set(kept)
+        return [number in written for number in range(len(parts))]
 
-    def _refused_parts(self, parts: Sequence[Part], refused: Sequence[set[str]]) -> list[set[str]] | None:
-        """Write the parts without what was refused; return what more must be, and then nothing was written."""
+    def _refused_among(self, parts: Sequence[Part]) -> set[int]:
+        """Write the parts; return which must be left out, and then nothing was written."""
         try:
             with self._database.writing() as tx:
-                write_parts(tx, self._book, parts, refused)
+                write_parts(tx, self._book, parts)
         except OwnedElsewhereError as error:
             self._book.forget()
-            return error.refused
+            return error.numbers
         except BaseException:
             self._book.forget()
             raise
-        return None
+        return set()
 
     def journal_position(self, journal_id: str) -> int:
         """Return up to where a journal was acknowledged, 0 when it is not known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from evsys_otel.records import Records
 from evsys_otel.store.attempts import write_attempts
@@ -25,13 +25,13 @@ def write_records(tx: Transaction, book: NumberBook, records: Records) -> None:
     _write_batch(tx, book, batch, lock_rows(tx, batch))
 
 
-def write_parts(tx: Transaction, book: NumberBook, parts: Sequence[Part], refused: Sequence[Set[str]]) -> None:
-    """Upsert what each part says of its own project's records, without the ids that were refused to it before.
+def write_parts(tx: Transaction, book: NumberBook, parts: Sequence[Part]) -> None:
+    """Upsert what each part says of its own project's records.
 
     Raises:
-        OwnedElsewhereError: more must be refused; undo the transaction and call again.
+        OwnedElsewhereError: some parts must be left out; undo the transaction and call again.
     """
-    joined = JoinedParts(parts, refused)
+    joined = JoinedParts(parts)
     rows = lock_rows(tx, joined.batch)
     joined.own(rows, tx.now_unix_nano)
     _write_batch(tx, book, joined.batch, rows)

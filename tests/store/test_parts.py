@@ -26,7 +26,7 @@ def entity(kind: str, record_id: str, project_id: str | None, **fields: object) 
 def test_a_project_writes_its_own(store: Store, tmp_path: Path) -> None:
     """Written in parts, in the name of their project, records end in the same state as written at all."""
     for piece in [*parents(), *attempt_records(RUN, calls=10)]:
-        assert store.write_parts([Part(piece, OURS)]) == [frozenset()]
+        assert store.write_parts([Part(piece, OURS)]) == [True]
     with open_store(f"sqlite:///{tmp_path}/plain.db") as plain:
         plain.write(sweep(RUN))
         expected = plain.dump()
@@ -37,20 +37,15 @@ def test_a_project_writes_its_own(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("intruder", [THEIRS, None])
 def test_nothing_is_written_to_what_belongs_to_another_project(store: Store, intruder: str | None) -> None:
-    """By no kind of record, whoever names another project or none; the answer names the ids."""
+    """By no kind of record, whoever names another project or none."""
     store.write_parts([Part(sweep(RUN), OURS)])
     before = store.dump()
     eval_id = store.list_evals(RUN)[0]["id"]
-    for record_id, records in {
-        EXPERIMENT: entity("experiment", EXPERIMENT, intruder),
-        GROUP: entity("group", GROUP, intruder),
-        RUN: entity("run", RUN, intruder),
-        eval_id: entity("eval", eval_id, intruder),
-    }.items():
-        assert store.write_parts([Part(records, intruder)]) == [frozenset({record_id})]
+    for kind, record_id in (("experiment", EXPERIMENT), ("group", GROUP), ("run", RUN), ("eval", eval_id)):
+        assert store.write_parts([Part(entity(kind, record_id, intruder), intruder)]) == [False]
     for piece in attempt_records(RUN, attempt=2, calls=10):
         piece.entities = []
-        assert store.write_parts([Part(piece, intruder)]) == [frozenset({RUN} if piece else ())]
+        assert store.write_parts([Part(piece, intruder)]) == [not piece]
     assert store.dump() == before
 
 
@@ -58,52 +53,52 @@ def test_nothing_is_put_under_what_belongs_to_another_project(store: Store) -> N
     """A run in another's experiment or group, an eval of another's run: all of it is refused, and leaves no trace."""
     store.write_parts([Part(sweep(RUN), OURS)])
     before = store.dump()
-    in_experiment = entity("run", NEW, THEIRS, experiment_id=EXPERIMENT)
-    in_experiment.series.append(series(NEW))
-    assert NEW in store.write_parts([Part(in_experiment, THEIRS)])[0]
-    assert NEW in store.write_parts([Part(entity("run", NEW, THEIRS, group_id=GROUP), THEIRS)])[0]
-    assert NEW in store.write_parts([Part(entity("group", NEW, THEIRS, experiment_id=EXPERIMENT), THEIRS)])[0]
-    assert NEW in store.write_parts([Part(entity("eval", NEW, THEIRS, run_id=RUN), THEIRS)])[0]
     chain = entity("group", uuid_of(200), THEIRS, experiment_id=EXPERIMENT)
     chain.extend(entity("run", NEW, THEIRS, group_id=uuid_of(200)))
-    chain.extend(entity("eval", uuid_of(201), THEIRS, run_id=NEW))
-    assert store.write_parts([Part(chain, THEIRS)]) == [frozenset({EXPERIMENT, uuid_of(200), NEW, uuid_of(201)})]
+    chain.series.append(series(NEW))
+    for records in (
+        entity("run", NEW, THEIRS, experiment_id=EXPERIMENT), entity("run", NEW, THEIRS, group_id=GROUP),
+        entity("group", NEW, THEIRS, experiment_id=EXPERIMENT), entity("eval", NEW, THEIRS, run_id=RUN), chain,
+    ):  # fmt: skip
+        assert store.write_parts([Part(records, THEIRS)]) == [False]
     assert store.dump() == before
 
 
 def test_a_refusal_stops_nothing_else(store: Store) -> None:
-    """What else is in the part, and the other parts of the transaction, are written."""
+    """A part is written whole or not at all, and the others of the transaction are written."""
     store.write_parts([Part(sweep(RUN), OURS)])
-    mixed = Records(series=[series(RUN, 100, 5), series(NEW)])
-    other = Records(series=[series(RUN, 200, 5)])
-    assert store.write_parts([Part(mixed, THEIRS), Part(other, OURS)]) == [frozenset({RUN}), frozenset()]
+    parts = [
+        Part(Records(series=[series(uuid_of(7)), series(RUN, 100, 5)]), THEIRS),
+        Part(Records(series=[series(RUN, 200, 5)]), OURS), Part(Records(series=[series(NEW)]), THEIRS),
+    ]  # fmt: skip
+    assert store.write_parts(parts) == [False, True, True]
     steps = {row["step"] for row in store.get_metrics(RUN, "loss")}
     assert (not steps & set(range(100, 105)), steps >= set(range(200, 205))) == (True, True)
-    assert len(store.get_metrics(NEW)) == 10
+    assert (store.get_run(uuid_of(7)), len(store.get_metrics(NEW))) == (None, 10)
 
 
 def test_the_first_project_that_wrote_values_alone_owns_the_run(store: Store) -> None:
     """Before anything is said of a run itself, it has an owner, and so has what it is put under."""
     store.write_parts([Part(Records(series=[series(RUN)]), OURS)])
-    assert store.write_parts([Part(entity("run", RUN, THEIRS), THEIRS)]) == [frozenset({RUN})]
+    assert store.write_parts([Part(entity("run", RUN, THEIRS), THEIRS)]) == [False]
     under = Records(entities=[Entity("run", NEW, 1, False, TIME, OURS, {"experiment_id": EXPERIMENT})])
     store.write_parts([Part(under, OURS)])
-    assert store.write_parts([Part(entity("experiment", EXPERIMENT, THEIRS), THEIRS)]) == [frozenset({EXPERIMENT})]
+    assert store.write_parts([Part(entity("experiment", EXPERIMENT, THEIRS), THEIRS)]) == [False]
 
 
 def test_of_two_projects_in_one_transaction_the_first_gets_the_id(store: Store) -> None:
     """Also when neither is known yet, and when only values are said."""
     parts = [Part(Records(series=[series(RUN, 0, 5)]), OURS), Part(Records(series=[series(RUN, 5, 5)]), THEIRS)]
-    assert store.write_parts(parts) == [frozenset(), frozenset({RUN})]
+    assert store.write_parts(parts) == [True, False]
     assert [row["step"] for row in store.get_metrics(RUN)] == [0, 1, 2, 3, 4]
 
 
 def test_what_no_project_named_is_anybodys_until_one_does(store: Store) -> None:
     """Senders that name no project share what they write; the first project that claims it has it."""
     for first in (0, 5):
-        assert store.write_parts([Part(Records(series=[series(RUN, first, 5)]), None)]) == [frozenset()]
-    assert store.write_parts([Part(Records(series=[series(RUN, 10, 5)]), OURS)]) == [frozenset()]
-    assert store.write_parts([Part(Records(series=[series(RUN, 15, 5)]), None)]) == [frozenset({RUN})]
+        assert store.write_parts([Part(Records(series=[series(RUN, first, 5)]), None)]) == [True]
+    assert store.write_parts([Part(Records(series=[series(RUN, 10, 5)]), OURS)]) == [True]
+    assert store.write_parts([Part(Records(series=[series(RUN, 15, 5)]), None)]) == [False]
     assert len(store.get_metrics(RUN)) == 15
 
 
@@ -113,10 +108,10 @@ def test_what_was_removed_stays_removed_whoever_sends_it(store: Store) -> None:
     store.write_parts([Part(entity("experiment", uuid_of(2), THEIRS), THEIRS)])
     store.remove(uuid_of(2))
     before = store.dump()
-    assert RUN in store.write_parts([Part(entity("run", RUN, THEIRS, experiment_id=uuid_of(2)), THEIRS)])[0]
+    assert store.write_parts([Part(entity("run", RUN, THEIRS, experiment_id=uuid_of(2)), THEIRS)]) == [False]
     assert store.dump() == before
     store.remove(EXPERIMENT)
-    assert store.write_parts([Part(sweep(RUN), THEIRS)]) == [frozenset()]
+    assert store.write_parts([Part(sweep(RUN), THEIRS)]) == [True]
     assert store.list_runs() == []
 
 
@@ -129,7 +124,8 @@ def test_projects_that_race_for_a_run_never_share_it(store: Store, store_url: st
         with open_store(store_url) as own:
             for run_id in run_ids:
                 part = Part(Records(series=[series(run_id, first, 5)]), project_id)
-                refused[project_id] |= own.write_parts([part])[0]
+                if own.write_parts([part]) == [False]:
+                    refused[project_id].add(run_id)
 
     threads = [threading.Thread(target=claim, args=pair) for pair in ((OURS, 0), (THEIRS, 50))]
     for thread in threads:
