@@ -87,7 +87,10 @@ class StreamTotal(msgspec.Struct, array_like=True, frozen=True):
 
 
 class RunEnded(msgspec.Struct, array_like=True, tag=6, frozen=True):
-    """One attempt of a run ended with a status; its totals are what the recorder was given, lost appends included."""
+    """One attempt of a run ended with a status; its totals are what the recorder was given, lost appends included.
+
+    ``updates`` counts the :class:`RunUpdated` that are in the journal before it.
+    """
 
     time_unix_nano: int
     run: int
@@ -101,6 +104,7 @@ class RunEnded(msgspec.Struct, array_like=True, tag=6, frozen=True):
     checkpoints: int = 0
     unattributed: int = 0
     span_id: str | None = None
+    updates: int = 0
 
 
 class RunUpdated(msgspec.Struct, array_like=True, tag=7, frozen=True):

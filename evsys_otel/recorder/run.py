@@ -49,7 +49,7 @@ class Run(Scope):
         self._number = self._channel.next_number("run")
         self._streams = RunStreams(self._channel, self._number, facts.last_steps)
         self._cache = self._streams.cache
-        self._evals = self._checkpoints = self._predictions = 0
+        self._evals = self._checkpoints = self._predictions = self._updates = 0
         group_number = None if group is None else group._number
         self._put(
             RunStarted(
@@ -174,6 +174,7 @@ class Run(Scope):
         )
         with self._channel.lock:
             if not self._is_closed():
+                self._updates += 1
                 self._put(facts)
 
     @guarded(None)
@@ -189,6 +190,7 @@ class Run(Scope):
                 RunEnded(
                     0, self._number, self._id, status, text, self._facts.attempt, self._streams.totals(),
                     self._predictions, self._evals, self._checkpoints, span_id=self._facts.span_id,
+                    updates=self._updates,
                 )
             )
         self._experiment.run_ended(self, status, text)

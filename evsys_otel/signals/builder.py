@@ -18,8 +18,8 @@ from evsys_otel.signals import metrics as metrics_of
 from evsys_otel.signals import spans as spans_of
 from evsys_otel.signals.fold import Fold, State
 from evsys_otel.signals.resource import ResourceMaker
-from evsys_otel.signals.state import StreamState
-from evsys_otel.signals.totals import crashed_end
+from evsys_otel.signals.state import RunState, StreamState
+from evsys_otel.signals.totals import crashed_end, with_lost_facts
 
 if TYPE_CHECKING:
     from evsys_otel.journal import Identity
@@ -94,6 +94,8 @@ class SignalBuilder:
         for event in events:
             state = self._fold.apply(event)
             if type(event) is not e.StepLogged:
+                if type(event) is e.RunEnded and isinstance(state, RunState):
+                    event = with_lost_facts(event, state)
                 self._emit(event, state, signals)
             elif isinstance(state, StreamState):
                 steps.setdefault(state, []).append(event)

@@ -67,6 +67,14 @@ class RunState:
     predictions: int = 0
     evals: int = 0
     checkpoints: int = 0
+    updates: int = 0
+
+    @property
+    def lost_declarations(self) -> int:
+        """How many of the run's own start, its group's and its experiment's were damaged: its numbers lead nowhere."""
+        if not self.is_known:
+            return 1
+        return (self.experiment is None) + (self.group is None and self.start.group is not None)
 
     @cached_property
     def ids(self) -> Attributes:

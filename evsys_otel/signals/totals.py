@@ -54,6 +54,15 @@ def _split_names(names: Sequence[str]) -> Iterator[list[str]]:
     yield portion
 
 
+def with_lost_facts(end: RunEnded, run: RunState) -> RunEnded:
+    """Return an end that counts, as nobody's values, what the journal no longer tells of its run.
+
+    A damaged start or update has no number among the totals, and nothing else would tell of its loss.
+    """
+    lost = run.lost_declarations + max(0, end.updates - run.updates)
+    return msgspec.structs.replace(end, unattributed=end.unattributed + lost) if lost else end
+
+
 def crashed_end(run: RunState, time_unix_nano: int, losses: Sequence[Lost], unattributed: int) -> RunEnded:
     """Return the end of a run whose process died: totals are what the journal holds and what its header says was lost.
 
