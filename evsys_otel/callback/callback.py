@@ -18,6 +18,7 @@ from evsys_otel.callback.rollouts import rollout_rows
 from evsys_otel.conventions import CANCELLED, COMPLETED, SPLIT_VAL
 from evsys_otel.errors import EvsysOtelError
 from evsys_otel.recorder import Experiment, resume_run, start_experiment, start_run
+from evsys_otel.recorder.guard import say_once
 from evsys_otel.settings import resolve_settings
 
 _logger = logging.getLogger(__name__)
@@ -86,13 +87,13 @@ class EvsysLoggerCallback:
     @hook
     def on_run_start(self, ctx: Any) -> None:
         """Start the arm's run."""
-        key, run_config = payloads.run_name(ctx), attribute(ctx, "run_config")
-        if self._ensure_store(ctx) is None:
+        key, run_config, group = payloads.run_name(ctx), attribute(ctx, "run_config"), attribute(ctx, "group_name")
+        if self._ensure_store(ctx) is None:  # which may wait for another arm's start, that overwrites the context
             return
         with self._lock:
             arm = self._arms.of_start(key)
             if arm is None:
-                arm = self._start_arm(ctx, key, run_config)
+                arm = self._start_arm(ctx, key, run_config, group)
             else:
                 arm.told = True
                 self._describe(arm, run_config)
@@ -200,7 +201,13 @@ class EvsysLoggerCallback:
         if self._experiment is None:
             return None
         _put_id(ctx, "experiment_id", self._experiment.id)
-        return self._store if self._store is not None else self._experiment
+        if self._store is None:
+            return self._experiment
+        say_once(
+            ("store", id(self)), "%s does not write to the store object that it was given in this version; "
+            "what is recorded goes where the settings say", self.name,
+        )
+        return self._store
 
     @staticmethod
     def _id(resp: Any) -> str | None:
@@ -239,9 +246,9 @@ class EvsysLoggerCallback:
         _put_id(ctx, f"group:{group_name if isinstance(group_name, str) else name}", group.id)
         return group.name
 
-    def _start_arm(self, ctx: Any, key: str, run_config: Any, *, told: bool = True) -> Arm:
+    def _start_arm(self, ctx: Any, key: str, run_config: Any, group_name: Any, *, told: bool = True) -> Arm:
         assert self._experiment is not None
-        group = self._open_group(ctx, attribute(ctx, "group_name"))
+        group = self._open_group(ctx, group_name)
         run = self._experiment.run(key, group=group, **payloads.run_arguments(run_config))
         return self._arms.open(Arm(run, key, run_config, told=told))
 
@@ -290,7 +297,8 @@ class EvsysLoggerCallback:
                 return None
             spoken_of = key is None and (folder is None or folder_name(named) == folder)
             name = named if spoken_of else key or folder or named
-            return self._start_arm(ctx, name, attribute(ctx, "run_config") if spoken_of else None, told=False)
+            config, group = attribute(ctx, "run_config") if spoken_of else None, attribute(ctx, "group_name")
+            return self._start_arm(ctx, name, config, group, told=False)
 
     def _start_bare(self, name: str, directory: str | None) -> Arm | None:
         try:

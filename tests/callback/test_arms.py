@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,6 +56,33 @@ def test_arms_in_threads_that_share_one_context_are_told_apart(
     )
     experiment.run()
     check_each_has_its_own(tmp_path, [f"{name}__s{seed}" for name in primaries for seed in (0, 1)])
+
+
+def test_an_arm_that_waits_for_anothers_start_keeps_what_the_context_said_of_it(tmp_path: Path) -> None:
+    """Key, config and group are read as the hook begins: while it waits the context speaks of another arm already."""
+    callback = recording(tmp_path)
+    ctx = SimpleNamespace(ids={}, config=SimpleNamespace(name="x", metadata=None), extras={})
+    callback.on_experiment_start(ctx)
+    waits = threading.Event()
+
+    class Told(SimpleNamespace):
+        @property
+        def group_name(self) -> str:
+            waits.set()
+            return self.group
+
+    first = Told(**vars(ctx), run_key="a", run_config={"lr": 1}, group="g-a")
+    with callback._lock:
+        thread = threading.Thread(target=callback.on_run_start, args=(first,))
+        thread.start()
+        assert waits.wait(10)
+        first.run_key, first.run_config, first.group = "b", {"lr": 2}, "g-b"
+    thread.join()
+    callback.on_experiment_end(ctx, None)
+    with stored(tmp_path) as store:
+        (run,) = store.list_runs()
+        (group,) = store.list_groups(ctx.ids["experiment_id"])
+    assert (run["name"], run["run_config"], group["name"]) == ("a", {"lr": 1}, "g-a")
 
 
 def test_two_arms_with_one_directory_are_told_apart_by_their_threads(tmp_path: Path) -> None:

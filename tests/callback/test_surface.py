@@ -74,6 +74,25 @@ def test_the_seams_are_there(tmp_path: Path) -> None:
     assert recording(tmp_path)._ensure_store(SimpleNamespace(store=store)) is None
 
 
+def test_a_store_object_that_is_not_written_to_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is to believe that an injected object holds the records; they go where the settings say all the same."""
+    callback = recording(tmp_path)
+    callback._store = object()
+    ctx = SimpleNamespace(ids={}, config=SimpleNamespace(name="one", metadata=None), run_key="a")
+    callback.on_experiment_start(ctx)
+    callback.on_run_start(ctx)
+    callback.on_step_end(SimpleNamespace(ctx=ctx), 0, None, {"loss": 1.0})
+    callback.on_run_end(ctx, None)
+    callback.on_experiment_end(ctx, None)
+    assert [record.getMessage() for record in caplog.records if "does not write to" in record.getMessage()] == [
+        "evsys_logger does not write to the store object that it was given in this version; what is recorded goes "
+        "where the settings say"
+    ]
+    with stored(tmp_path) as store:
+        (run,) = store.list_runs()
+        assert metric_rows(store, run["id"]) == [(0, "loss", 1.0)]
+
+
 def test_the_project_is_the_experiments(tmp_path: Path) -> None:
     """``project_id`` is recorded with the experiment, for a bare loop's too."""
     callback = recording(tmp_path, project_id="vision")
