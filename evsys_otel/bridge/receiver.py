@@ -16,7 +16,7 @@ from evsys_otel.bridge.limits import Budget, Limits, Reservation, check_attribut
 from evsys_otel.bridge.opening import StoreDoor
 from evsys_otel.bridge.replies import OUTAGE_SECONDS, Coding, Refused, Signal, Taken, TryLater
 from evsys_otel.bridge.telemetry import Telemetry
-from evsys_otel.bridge.writer import Busy, GroupWriter, Refusals, merge
+from evsys_otel.bridge.writer import Busy, GroupWriter, merge
 from evsys_otel.errors import StoreError, StoreUnavailable
 from evsys_otel.records import Records
 from evsys_otel.store import Part
@@ -76,10 +76,7 @@ class Receiver:
         """Decode, translate and commit a request. Raises TryLater or Refused when nothing of it was committed."""
         loop = asyncio.get_running_loop()
         admission, written = await loop.run_in_executor(self._threads, self._submit, incoming, grant, reservation)
-        refused = await asyncio.wrap_future(written) if written else []
-        if any(refused):  # to count what that makes takes a while
-            return await loop.run_in_executor(self._threads, admission.settle, refused)
-        return admission.settle(refused)
+        return admission.settle([] if written is None else await asyncio.wrap_future(written))
 
     async def settle(self, signal: Signal, protocol: str, work: Awaitable[Taken]) -> Outcome:
         """Await a request's work and return its outcome, counted; the one place where exceptions become answers."""
@@ -111,7 +108,7 @@ class Receiver:
 
     def _submit(
         self, incoming: Incoming, grant: Grant, reservation: Reservation
-    ) -> tuple[Admission, Future[Refusals] | None]:
+    ) -> tuple[Admission, Future[Sequence[bool]] | None]:
         """Do the part of a request that takes the interpreter's time; runs in a thread."""
         body = decompress(incoming.body, incoming.encoding, reservation)
         message = decode(incoming.signal, incoming.coding, body)
@@ -125,12 +122,12 @@ class Receiver:
         except Busy:
             raise TryLater("Too many records wait for the store; the same request will be taken later.") from None
 
-    def _write(self, parts: Sequence[Part]) -> Refusals:
+    def _write(self, parts: Sequence[Part]) -> list[bool]:
         """Write what whoever can connect may write: the records alone say whose they are."""
         self._door.open().write(merge(parts))
-        return [frozenset() for _ in parts]
+        return [True] * len(parts)
 
-    def _write_parts(self, parts: Sequence[Part]) -> Refusals:
+    def _write_parts(self, parts: Sequence[Part]) -> list[bool]:
         return self._door.open().write_parts(parts)
 
     async def _outcome_of(self, work: Awaitable[Taken]) -> Outcome:

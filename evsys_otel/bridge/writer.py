@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import compress
 
 from evsys_otel.errors import StoreError, StoreUnavailable
 from evsys_otel.records import Records
@@ -27,15 +28,11 @@ class Busy(Exception):  # noqa: N818 (a state, not a mistake)
     """As much waits as may; nothing of the request was taken."""
 
 
-Refusals = list[frozenset[str]]
-"""For each part the ids that belong to another project: nothing of them was written."""
-
-
 @dataclass(slots=True)
 class _Job:
     parts: Sequence[Part]
     weight: int
-    done: Future[Refusals]
+    done: Future[Sequence[bool]]
 
 
 class GroupWriter:
@@ -48,7 +45,7 @@ class GroupWriter:
 
     def __init__(
         self,
-        write: Callable[[Sequence[Part]], Refusals],
+        write: Callable[[Sequence[Part]], Sequence[bool]],
         on_write: Callable[[Sequence[Part], float], None] = lambda parts, seconds: None,
         *,
         max_waiting: int = MAX_WAITING,
@@ -65,8 +62,8 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name="evsys-otel-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, parts: Sequence[Part]) -> Future[Refusals]:
-        """Return a future that is done, with what was refused of each part, when the rest is committed.
+    def submit(self, parts: Sequence[Part]) -> Future[Sequence[bool]]:
+        """Return a future that is done, with whether each part was written, when they are committed.
 
         The future raises StoreUnavailable for what may heal and StoreError for what does not; either way nothing of
         these parts was committed.
@@ -124,15 +121,15 @@ class GroupWriter:
         parts = [part for job in jobs for part in job.parts]
         began = time.perf_counter()
         try:
-            refused = self._write(parts)
+            written = self._write(parts)
         except StoreError as error:
             return error
         except Exception as error:
             _logger.exception("records could not be written because of %s", type(error).__name__)
             return error
-        self._on_write(parts, time.perf_counter() - began)
+        self._on_write([*compress(parts, written)], time.perf_counter() - began)
         for job in jobs:
-            own, refused = refused[: len(job.parts)], refused[len(job.parts) :]
+            own, written = written[: len(job.parts)], written[len(job.parts) :]
             job.done.set_result(own)
         return None
 
