@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import logging
@@ -124,7 +125,7 @@ class HttpSender:
                 answer = ParseDict(json.loads(body or b"{}"), self._service.response(), ignore_unknown_fields=True)
             else:
                 answer = self._service.response.FromString(body if kind == PROTOBUF else b"")
-        except (DecodeError, ParseError, ValueError):
+        except (DecodeError, ParseError, ValueError, TypeError, RecursionError):
             return Taken()
         return taken(self._service, answer, self._destination)
 
@@ -150,12 +151,16 @@ def _compress(request: bytes, compression: str) -> bytes:
 
 
 def _read_body(response: requests.Response, deadline: float) -> bytes:
-    """Return the answer's body; one that is huge or drips has its rest left unread, and its connection closed."""
+    """Return the answer's body; one that is huge or drips has its rest left unread, and its connection closed.
+
+    One that is not compressed as it says is left out: the status says what became of the request.
+    """
     body = b""
-    for piece in response.iter_content(_PIECE_BYTES):
-        body += piece
-        if len(body) >= MAX_ANSWER_BYTES or time.monotonic() > deadline:
-            break
+    with contextlib.suppress(requests.exceptions.ContentDecodingError):
+        for piece in response.iter_content(_PIECE_BYTES):
+            body += piece
+            if len(body) >= MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                break
     return body
 
 

@@ -126,6 +126,13 @@ def test_partial_success_is_taken_and_counted(protocol: str) -> None:
     assert ask(protocol, Answer(message="a warning only")) == Taken(0, "a warning only")
 
 
+def test_an_answer_that_is_not_compressed_as_it_says_counts_by_its_status() -> None:
+    """What cannot be read beside a status changes nothing of what the status says."""
+    for status, expected in ((200, Taken()), (503, TryLater("HTTP 503: Service Unavailable"))):
+        answer = Answer(status, body=b"plain", headers={"content-encoding": "gzip"})
+        assert ask("http", answer) == expected
+
+
 def test_json_answers_are_read_too() -> None:
     """Some receivers answer a protobuf request in JSON."""
     body = b'{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "old", "more": 1}}'
@@ -140,6 +147,9 @@ def test_json_answers_are_read_too() -> None:
         (b"OK", "text/plain", "taken"),
         (b"\xff\xff\xff", "application/x-protobuf", "taken"),
         (b"nonsense", "application/json", "taken"),
+        (b"null", "application/json", "taken"),
+        (b"5", "application/json", "taken"),
+        (b"[" * 30_000, "application/json", "taken"),
         (b"<html>Please log in</html>", "text/html; charset=utf-8", "sender"),
         (b"\n<!DOCTYPE html><html>", "", "sender"),
     ],
