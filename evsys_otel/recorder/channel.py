@@ -20,11 +20,15 @@ from evsys_otel.recorder.guard import say_once
 from evsys_otel.sources import Sources
 
 MAX_WAITING_EXTRAS = 4_096
-"""Evals and checkpoints that wait in memory for the journal; declarations always do."""
+"""Evals, checkpoints and updates that wait in memory for the journal; declarations always do."""
 
-_EXTRAS = frozenset({"eval", "checkpoint"})
 _FACTS = (RunUpdated, EvalLogged, CheckpointLogged)
 """Events whose loss is a loss of values. That of a start, a declaration or an end is told by what it frames."""
+
+LOOK_NANO = 2_000_000_000
+"""How often, in the time of events, a log call looks whether the shipper lives."""
+LOOK_CALLS = 1_000
+"""The same in log calls for as long as the clock is behind the events."""
 
 
 class Writer(Protocol):
@@ -111,6 +115,8 @@ class Channel:
         self.encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
         self.clock = sources.time_unix_nano
         self.last_time_unix_nano = 0
+        self.next_look_unix_nano = self.clock() + LOOK_NANO
+        self._calls_behind = 0
         self.silent = False
         self.waiting: deque[Waiting] = deque()
         self.keysets: dict[tuple[str, ...], int] = {}
@@ -126,9 +132,17 @@ class Channel:
         """Return the time of the next event: now, or 1 ns after the last where the clock did not move on."""
         now = self.clock()
         if now <= self.last_time_unix_nano:
-            now = self.last_time_unix_nano + 1
+            now = self.after_last(now)
         self.last_time_unix_nano = now
         return now
+
+    def after_last(self, now: int) -> int:
+        """Return 1 ns after the last event's time; where the clock was set back, a look falls due by calls."""
+        if self.last_time_unix_nano - now > LOOK_NANO:
+            self._calls_behind += 1
+            if self._calls_behind % LOOK_CALLS == 0:
+                self.next_look_unix_nano = 0
+        return self.last_time_unix_nano + 1
 
     def put(
         self, event: Event, kind: str = "event", run: int | None = None, *, then: Callable[[], None] | None = None
@@ -199,7 +213,7 @@ class Channel:
         return True
 
     def _keep(self, item: Waiting) -> None:
-        if item.kind not in _EXTRAS or len(self.waiting) < MAX_WAITING_EXTRAS:
+        if not isinstance(item.event, _FACTS) or len(self.waiting) < MAX_WAITING_EXTRAS:
             self.waiting.append(item)
         ordinal = getattr(item.event, "ordinal", -1)
         self.lose(item.kind, item.run, None, next_ordinal=ordinal + 1, values=item.values)

@@ -17,7 +17,7 @@ STANDING_SECONDS = {"running": 5.0}
 STANDING_ELSE_SECONDS = 0.5
 QUIET_SECONDS = 1.0
 REVIVALS = 2
-"""How often a shipper that is dead at the exit is started for the rest."""
+"""How often a shipper that is found dead while it is waited for is started for the rest."""
 
 Say = Callable[[str], None]
 
@@ -26,22 +26,24 @@ def say_on_stderr(line: str) -> None:
     """Write one line to standard error if there is one; never raises."""
     try:
         print(f"evsys: {line}", file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
+    except Exception:  # noqa: BLE001 (a stream of the user's may raise anything)
         return
 
 
 def wait_until_acknowledged(shipping: Shipping, position: int, timeout: float | None) -> bool:
     """Wait until every lane that is not switched off has acknowledged a position; whether they have.
 
-    ``timeout`` is in seconds, None waits without end. A shipper that dies meanwhile is started again.
+    ``timeout`` is in seconds, None waits without end. A shipper that is dead is started again, twice at most.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
+    revivals = REVIVALS
     while not is_acknowledged(shipping.status(), position):
         if not shipping.active():
-            return False
+            revivals -= 1
+            if revivals < 0 or not shipping.revive():
+                return False
         if deadline is not None and time.monotonic() >= deadline:
             return False
-        shipping.look()
         time.sleep(POLL_SECONDS)
     return True
 

@@ -114,7 +114,7 @@ class Run(Scope):
             time_unix_nano = stream.append(step, values)
             if time_unix_nano is None:
                 self._say_ended()
-            elif time_unix_nano > self._session.next_look_unix_nano:
+            elif time_unix_nano > self._channel.next_look_unix_nano:
                 self._session.look(time_unix_nano)
         except Exception as error:  # noqa: BLE001 (telemetry never breaks its host)
             mishap("Run.log", error)

@@ -13,7 +13,7 @@ from evsys_otel.conventions import COMPLETED
 from evsys_otel.errors import ConfigurationError, JournalError
 from evsys_otel.events import JournalClosed
 from evsys_otel.journal import JournalWriter, current_identity
-from evsys_otel.recorder.channel import Channel, NoJournal, Writer
+from evsys_otel.recorder.channel import LOOK_NANO, Channel, NoJournal, Writer
 from evsys_otel.recorder.destinations import describe_destinations, near_path, otlp_endpoints, resource_attributes
 from evsys_otel.recorder.draining import say_on_stderr, wait_for_drain, wait_until_acknowledged
 from evsys_otel.recorder.leftovers import count_unshipped_runs
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from evsys_otel.recorder.run import Run
 
 _logger = logging.getLogger(__name__)
-
-LOOK_NANO = 2_000_000_000
-"""How often, in the time of events, a log call looks whether the shipper lives."""
 
 
 class Session:
@@ -43,7 +40,6 @@ class Session:
         self.folder = folder
         self.channel = Channel(writer, sources)
         self.channel.silent = silent
-        self.next_look_unix_nano = sources.time_unix_nano() + LOOK_NANO
         self._shipping = shipping
         self._words = words
         self._announced = False
@@ -51,8 +47,8 @@ class Session:
         self._closed = False
 
     def look(self, time_unix_nano: int) -> None:
-        """See after the shipper; called by log calls once ``next_look_unix_nano`` has passed."""
-        self.next_look_unix_nano = time_unix_nano + LOOK_NANO
+        """See after the shipper; called by log calls once the channel's ``next_look_unix_nano`` has passed."""
+        self.channel.next_look_unix_nano = time_unix_nano + LOOK_NANO
         self._shipping.look()
 
     def say(self, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -20,7 +21,8 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
 HEALTHY_SECONDS = 60.0
 
-Clock = Callable[[], int]
+Clock = Callable[[], float]
+"""Seconds that the wall clock's being set back does not touch."""
 
 
 class Shipping(Protocol):
@@ -79,19 +81,20 @@ class NoShipping:
 class ProcessShipping:
     """A shipper process, started again with a growing pause when it dies."""
 
-    def __init__(self, folder: Path, settings: Settings, *, clock: Clock = time.time_ns) -> None:
+    def __init__(self, folder: Path, settings: Settings, *, clock: Clock = time.monotonic) -> None:
         self._folder = folder
         self._settings = settings
         self._clock = clock
         self._file = StatusFile(folder)
-        self._started_unix_nano = 0
+        self._started = clock()
+        self._earlier: int | None = None  # when the shipper before began, by its own clock
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._running = False
         self._busy = threading.Lock()
 
     def start(self) -> None:
         """Start the process; it takes some milliseconds."""
-        self._started_unix_nano = self._clock()
+        self._note_start()
         self._running = spawn_shipper(self._folder, self._settings)
 
     def look(self) -> None:
@@ -99,7 +102,7 @@ class ProcessShipping:
         if not self._running or not self._busy.acquire(blocking=False):
             return
         try:
-            since = (self._clock() - self._started_unix_nano) / 1e9
+            since = self._clock() - self._started
             status = self._own_status()
             if since > HEALTHY_SECONDS and status is not None:
                 self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -129,20 +132,25 @@ class ProcessShipping:
 
     def _start_aside(self) -> None:
         say_once(("shipper", self._folder), "the shipper of %s died and is started again", self._folder)
-        self._started_unix_nano = self._clock()
+        self._note_start()
         try:
             threading.Thread(target=self.start, name="evsys-otel-restart", daemon=True).start()
         except RuntimeError:  # no thread can be started any more: the interpreter is ending
             self.start()
 
+    def _note_start(self) -> None:
+        status = self._file.read()
+        self._earlier = None if status is None else status.started_unix_nano
+        self._started = self._clock()
+
     def _own_status(self) -> ShipperStatus | None:
         """Return the word of the shipper that was started last, None before its first."""
         status = self._file.read()
-        return status if status is not None and status.started_unix_nano >= self._started_unix_nano else None
+        return status if status is not None and status.started_unix_nano != self._earlier else None
 
     def _is_dead(self, status: ShipperStatus | None) -> bool:
         if status is None:
-            return self._clock() - self._started_unix_nano > START_SECONDS * 1e9
+            return self._clock() - self._started > START_SECONDS
         return not process_lives(status.pid)
 
 
@@ -209,12 +217,15 @@ def choose_shipping(
 
 
 def process_lives(pid: int) -> bool:
-    """Tell whether a process runs; where we are PID 1, orphans become our children and are reaped here."""
-    try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass
+    """Tell whether a process runs; a dead one that became our child does not, and is reaped where we are PID 1.
+
+    Elsewhere its number may by now be that of a child of the user's, who waits for it.
+    """
+    if hasattr(os, "waitid"):
+        keep = 0 if os.getpid() == 1 else os.WNOWAIT
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | keep) is not None:
+                return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -63,7 +63,7 @@ class Stream:
                 refused = channel.waiting and not channel.catch_up()
                 now = channel.clock()
                 if now <= channel.last_time_unix_nano:
-                    now = channel.last_time_unix_nano + 1
+                    now = channel.after_last(now)
                 channel.last_time_unix_nano = now
                 if refused or not channel.append_step(self._encode(StepLogged(now, self.number, step, calls, values))):
                     self._lose(calls)

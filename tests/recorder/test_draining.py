@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,6 @@ from evsys_otel.journal import LaneStatus, ShipperStatus
 from evsys_otel.recorder import draining
 from evsys_otel.recorder.draining import wait_for_drain, wait_until_acknowledged
 from evsys_otel.recorder.roles import exit_timeout_seconds, is_silent
-from evsys_otel.recorder.shipping import process_lives
 from evsys_otel.settings import Settings, resolve_settings
 
 END = 1_000
@@ -105,19 +101,9 @@ def test_flush_waits_for_lanes_that_back_off_and_gives_up_at_its_timeout(clock: 
     assert not wait_until_acknowledged(ScriptedShipping(*backing_off), END, 7.0)
     assert 7 <= clock[0] <= 7.1
     assert wait_until_acknowledged(ScriptedShipping(*backing_off * 100, [lane("store", END)]), END, None)
-    assert not wait_until_acknowledged(ScriptedShipping(None, lives=lambda: False), END, None)
-
-
-def test_a_zombie_of_ours_does_not_live() -> None:
-    """Where orphans become our children, as with PID 1, a dead shipper is told and reaped."""
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert process_lives(child.pid)
-    child.kill()
-    deadline = time.monotonic() + 10
-    while process_lives(child.pid):
-        assert time.monotonic() < deadline
-    child.communicate()
-    assert process_lives(1)
+    dead = ScriptedShipping(None, lives=lambda: False)
+    assert not wait_until_acknowledged(dead, END, None)
+    assert dead.revived == 2
 
 
 @pytest.mark.parametrize(
