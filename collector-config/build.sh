@@ -1,13 +1,13 @@
 #!/bin/sh
 # Builds the collector of builder.yaml and prints the path of its binary; what was built before is found, not built again.
-# It lies outside the tree, by version and by the manifest's content: a changed manifest is another binary.
+# It lies outside the tree, by version and by what the manifest says but its comments: another manifest, another binary.
 #   build.sh            build where it is missing (needs Go; two to three minutes, once)
 #   build.sh --find     print the path where it is there, else exit with 1
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 manifest=$here/builder.yaml
 version=$(sed -n 's/^  version: *//p' "$manifest")
-digest=$(cksum <"$manifest" | tr -d ' ')
+digest=$(grep -v '^ *#' "$manifest" | cksum | cut -d ' ' -f 1)
 cache=${EVSYS_COLLECTOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/evsys-otel}
 folder=$cache/collector-$version-$digest
 binary=$folder/evsys-collector

@@ -10,6 +10,7 @@ import typer
 from evsys_otel.cli.options import (
     AsJson,
     Command,
+    Configuration,
     Destination,
     Format,
     Group,
@@ -264,3 +265,14 @@ def serve(
         Output(as_json=as_json), store_url=store, grpc=grpc, http=http, tokens=tokens,
         certificate=tls_certificate, key=tls_key, client_authority=tls_client_ca,
     )  # fmt: skip
+
+
+@app.command(cls=Command, rich_help_panel=CARE)
+def collector_config(
+    name: Annotated[Configuration, typer.Argument(metavar="NAME", help="The file to print.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Print a configuration for an OpenTelemetry Collector, or what Prometheus and Grafana need beside it."""
+    from evsys_otel.cli import collecting
+
+    Output(as_json=as_json).show_line(*collecting.read_configuration(name))

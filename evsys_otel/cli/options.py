@@ -69,6 +69,18 @@ class What(str, Enum):
     checkpoints = "checkpoints"
 
 
+class Configuration(str, Enum):
+    """What `collector-config` prints."""
+
+    agent = "agent"
+    gateway = "gateway"
+    direct = "direct"
+    builder = "builder"
+    prometheus = "prometheus"
+    rules = "rules"
+    dashboard = "dashboard"
+
+
 class Destination(str, Enum):
     """What `sync` ships to."""
 

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -50,17 +51,21 @@ def require_collector() -> Path:
 
 
 class Hop:
-    """A collector process with a configuration of ``collector-config/`` (or a file), on ports of its own.
+    """A collector process with a configuration of ``collector-config/``, on ports of its own.
 
     Args:
         name: ``agent``, ``gateway`` or ``direct``.
         folder: for its queue and its log.
-        overlays: further configuration, merged over it: files, or YAML text.
+        overlays: YAML text that is merged over it.
+        configuration: another file in its place; its variables are named after ``name``.
         environ: the configuration's variables in place of those chosen here.
     """
 
-    def __init__(self, name: str, folder: Path, *overlays: Path | str, **environ: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, *overlays: str, configuration: Path | None = None, **environ: str
+    ) -> None:
         self.name = name
+        self._configuration = configuration or CONFIGURATIONS / f"{name}.yaml"
         self.folder = folder
         self.log = folder / f"{name}.log"
         self._overlays = overlays
@@ -104,9 +109,8 @@ class Hop:
     @property
     def configurations(self) -> list[str]:
         """The ``--config`` arguments."""
-        own = CONFIGURATIONS / f"{self.name}.yaml"
-        given = [f"yaml:{each}" if isinstance(each, str) else f"file:{each}" for each in self._overlays]
-        return [argument for each in (f"file:{own}", *given) for argument in ("--config", each)]
+        places = [f"file:{self._configuration}", *(f"yaml:{overlay}" for overlay in self._overlays)]
+        return [argument for place in places for argument in ("--config", place)]
 
     def start(self) -> Hop:
         """Start it and wait until its receivers listen."""
@@ -202,10 +206,15 @@ class Bridge:
         self.kill()
 
 
+def example(heading: str, number: int = 0) -> str:
+    """Return a YAML block below a heading of ``collector-config/README.md``."""
+    page = (CONFIGURATIONS / "README.md").read_text()
+    section = page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[number]
+
+
 def script(name: str) -> Path:
     """Return a console script of this interpreter's environment."""
-    import sys
-
     return Path(sys.executable).with_name(name)
 
 
