@@ -199,11 +199,19 @@ class Settings:
         "token=*`), or the path of a file with one of these a line. Default: whoever can connect may write.",
         secret=True,
     )
+    keep_records_days: int | None = _setting(
+        "EVSYS_OTEL_KEEP_RECORDS_DAYS", None, _positive_int,
+        "Days after which `evsys-otel serve` removes an experiment of which nothing was heard since, with all that "
+        "belongs to it and for good. Default: experiments are kept.",
+    )
 
     @property
     def root(self) -> Path:
-        """Absolute folder of the journals and the default store."""
-        return Path(self.dir).expanduser().absolute()
+        """Absolute folder of the journals and the default store; as given where it depends on what is not there."""
+        try:
+            return Path(self.dir).expanduser().absolute()
+        except (OSError, RuntimeError):  # no working directory, no such user
+            return Path(self.dir)
 
     @property
     def journal_root(self) -> Path:

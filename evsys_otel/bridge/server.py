@@ -16,6 +16,7 @@ from evsys_otel.bridge.limits import Limits
 from evsys_otel.bridge.opening import StoreDoor
 from evsys_otel.bridge.receiver import Receiver
 from evsys_otel.bridge.tls import TlsFiles
+from evsys_otel.bridge.upkeep import Retention, Upkeep
 from evsys_otel.errors import ConfigurationError
 
 
@@ -52,7 +53,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class BridgeOptions:
-    """Where to listen, what to write to, and within which bounds; a server whose address is None is not started."""
+    """Where to listen, what to write to, and within which bounds; None is a server that is not started.
+
+    With ``retention`` old journals and records are removed while it runs.
+    """
 
     store_url: str
     tokens: Tokens
@@ -60,6 +64,7 @@ class BridgeOptions:
     http: Address | None = Address("127.0.0.1", 4318)
     tls: TlsFiles | None = None
     limits: Limits = field(default_factory=Limits)
+    retention: Retention | None = None
 
 
 class Bridge:
@@ -76,6 +81,7 @@ class Bridge:
         self._receiver = Receiver(self._door, options.tokens, options.limits)
         self._grpc = GrpcServer(self._receiver) if options.grpc else None
         self._http = HttpServer(self._receiver) if options.http else None
+        self._upkeep = Upkeep(self._door.open, options.retention) if options.retention else None
         self.grpc: Address | None = None
         self.http: Address | None = None
 
@@ -94,6 +100,8 @@ class Bridge:
         if self._grpc is not None and options.grpc is not None:
             port = await self._grpc.start(str(options.grpc), options.tls)
             self.grpc = Address(options.grpc.host, port)
+        if self._upkeep is not None:
+            self._upkeep.start()
 
     async def stop(self) -> None:
         """Refuse what is new as for later, answer what is under way, commit, and close the store."""
@@ -104,7 +112,10 @@ class Bridge:
         if self._http is not None:
             servers.append(self._http.stop())
         await asyncio.gather(*servers)
-        await asyncio.get_running_loop().run_in_executor(None, self._receiver.close)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._receiver.close)
+        if self._upkeep is not None:
+            await loop.run_in_executor(None, self._upkeep.stop)
         self._door.close()
 
 

@@ -49,6 +49,7 @@ def _options(settings: Settings, tls: TlsFiles | None) -> BridgeOptions:
     from evsys_otel.bridge.auth import Tokens
     from evsys_otel.bridge.limits import Limits
     from evsys_otel.bridge.server import Address, BridgeOptions
+    from evsys_otel.bridge.upkeep import Retention
 
     if settings.store_url is None:
         raise ConfigurationError("There is no store to write to; set EVSYS_OTEL_STORE or give --store URL.")
@@ -58,7 +59,10 @@ def _options(settings: Settings, tls: TlsFiles | None) -> BridgeOptions:
     limits = Limits(
         max_request_bytes=settings.serve_max_request_bytes, max_waiting_bytes=settings.serve_max_waiting_bytes
     )
-    return BridgeOptions(settings.store_url, Tokens.load(settings.tokens), grpc, http, tls, limits)
+    retention = Retention(
+        settings.journal_root, settings.journal_keep_days, settings.journal_keep_bytes, settings.keep_records_days
+    )
+    return BridgeOptions(settings.store_url, Tokens.load(settings.tokens), grpc, http, tls, limits, retention)
 
 
 def _tls(certificate: Path | None, key: Path | None, client_authority: Path | None) -> TlsFiles | None:

@@ -26,6 +26,7 @@ from evsys_otel.store.metrics import BestMetric, CurvePoint, FinalMetric
 from evsys_otel.store.migrate import prepare
 from evsys_otel.store.numbers import NumberBook
 from evsys_otel.store.parts import OwnedElsewhereError, Part
+from evsys_otel.store.quiet import quiet_experiments
 from evsys_otel.store.remove import remove
 from evsys_otel.store.schema import checkpoints, evals, experiments, groups, journals, predictions, runs
 from evsys_otel.store.views import Dict
@@ -289,6 +290,11 @@ class Store:
         """Return what another process needs to continue the run. Raises NotFoundError when there is no such run."""
         with self._database.reading() as conn:
             return read_run_handle(conn, run_id)
+
+    def quiet_experiments(self, since_unix_nano: int) -> list[str]:
+        """Return the ids of experiments of which nothing was said, and nothing arrived, at or after that time."""
+        with self._database.reading() as conn:
+            return quiet_experiments(conn, since_unix_nano)
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return the complete logical state, sorted and without arrival times: equal for equal stores."""
