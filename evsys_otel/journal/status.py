@@ -34,7 +34,8 @@ _READ_ATTEMPTS = 5
 class LaneStatus(msgspec.Struct):
     """How far one lane is, journal-wide byte ``position`` acknowledged; ``destination`` holds no credentials.
 
-    ``state`` is ``running``, ``backing_off``, ``switched_off`` or ``done``.
+    ``state`` is ``running``, ``backing_off``, ``switched_off`` or ``done``; ``given_up`` says of one that is switched
+    off that nothing is owed to its destination, which has no such service or is gone.
     """
 
     name: str
@@ -47,6 +48,7 @@ class LaneStatus(msgspec.Struct):
     rejected: int
     last_progress_unix_nano: int
     crash_position: int | None
+    given_up: bool = False
 
 
 class ShipperStatus(msgspec.Struct):

@@ -38,16 +38,21 @@ class TryLater:
 
 @dataclass(frozen=True)
 class Refused:
-    """The receiver never takes this: because of a ``record`` in it, or of who the ``sender`` is and where it asks."""
+    """The receiver never takes this: because of a ``record`` in it, or of who the ``sender`` is and where it asks.
+
+    ``offered`` is False where the receiver has no such service at all, as a traces-only one for the other signals.
+    """
 
     reason: str
     scope: Literal["record", "sender"]
+    offered: bool = True
 
 
 Outcome = Union[Taken, TryLater, Refused]  # noqa: UP007 (exported, read at run time)
 
 _RECORD = "record"
 _SENDER = "sender"
+_NO_SERVICE = "no service"
 _DOUBTFUL = "doubtful"
 _LATER = "later"
 
@@ -66,8 +71,8 @@ GRPC_CODES: dict[str, str] = {
     "INVALID_ARGUMENT": _RECORD,
     "UNAUTHENTICATED": _SENDER,
     "PERMISSION_DENIED": _SENDER,
-    "UNIMPLEMENTED": _SENDER,
-    "NOT_FOUND": _SENDER,
+    "UNIMPLEMENTED": _NO_SERVICE,
+    "NOT_FOUND": _NO_SERVICE,
 }
 """What each gRPC status code other than OK means for a delivery."""
 
@@ -75,11 +80,13 @@ HTTP_CODES: dict[int, str] = {
     400: _RECORD,
     413: _RECORD,
     422: _RECORD,
+    404: _NO_SERVICE,
+    405: _NO_SERVICE,
     408: _LATER,
     425: _LATER,
     429: _LATER,
     500: _DOUBTFUL,
-    501: _SENDER,
+    501: _NO_SERVICE,
     502: _LATER,
     503: _LATER,
     504: _LATER,
@@ -115,8 +122,8 @@ def http_outcome(status: int, details: str, retry_seconds: float | None) -> TryL
 def _outcome(meaning: str, reason: str, retry_seconds: float | None) -> TryLater | Refused:
     if meaning == _RECORD:
         return Refused(reason, "record")
-    if meaning == _SENDER:
-        return Refused(reason, "sender")
+    if meaning in {_SENDER, _NO_SERVICE}:
+        return Refused(reason, "sender", offered=meaning == _SENDER)
     return TryLater(reason, bound_wish(retry_seconds), doubtful=meaning == _DOUBTFUL)
 
 

@@ -81,7 +81,7 @@ class Board:
         with self._lock:
             for name, lane in self._lanes.items():
                 if name.startswith(prefix) and name not in own and lane.state != DONE:
-                    self._change(name, state=SWITCHED_OFF, reason=reason)
+                    self._change(name, state=SWITCHED_OFF, reason=reason, given_up=True)
 
     def note_damage(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Remember byte ranges of the journal that no lane could read."""

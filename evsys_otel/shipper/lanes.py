@@ -162,7 +162,8 @@ class Lane(threading.Thread):
             state, seconds = BACKING_OFF, self._backoff.next_seconds(trouble.after_seconds)
         else:
             state, seconds = SWITCHED_OFF, SWITCHED_OFF_SECONDS
-        if self._set(state=state, reason=trouble.reason):
+        given_up = isinstance(trouble, Refused) and not trouble.offered
+        if self._set(state=state, reason=trouble.reason, given_up=given_up):
             _logger.warning("lane %s is %s: %s", self.sink.name, state.replace("_", " "), trouble.reason)
         self._tail.pause(seconds)
         self._go_on_or_stop()

@@ -19,7 +19,6 @@ IDLE_JOIN_SECONDS = 0.2
 BUSY_JOIN_SECONDS = 2.0
 AT_WORK_SECONDS = 600.0
 """How long a lane may be at work without a step forward: it may have a long journal to read up to its position."""
-STORE_LANE = "store"
 
 
 class Shipment:
@@ -124,12 +123,12 @@ class Shipment:
     def mark_if_shipped(self, needed: Collection[str] = ()) -> bool:
         """Say in the status that the journal is shipped, if every lane that it ever had is done; return whether it is.
 
-        A lane other than the store's that is switched off (a traces-only back end has two) does not hold a journal back
-        from the retention. ``needed`` are beginnings of names; of each there must have been a lane.
+        A lane that is given up (a traces-only back end has two) does not hold a journal back from the retention; one
+        whose credentials are refused does. ``needed`` are beginnings of names; of each there must have been a lane.
         """
         lanes, end = self.board.lanes(), self._tail.position
         done = [lane for lane in lanes if lane.state == DONE and lane.position >= end]
-        off = [lane for lane in lanes if lane.state == SWITCHED_OFF and lane.name != STORE_LANE]
+        off = [lane for lane in lanes if lane.state == SWITCHED_OFF and lane.given_up]
         has_all = all(any(lane.name.startswith(name) for lane in lanes) for name in needed)
         shipped = bool(done) and len(done) + len(off) == len(lanes) and has_all
         if shipped:

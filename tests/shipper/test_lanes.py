@@ -286,8 +286,8 @@ def test_a_switched_off_lane_tries_again(tmp_path: Path, monkeypatch: Any) -> No
 
 
 def test_a_switched_off_lane_is_not_waited_for(tmp_path: Path) -> None:
-    """A journal with one lane done and one switched off is settled and shipped; alone it would not be shipped."""
-    off = ScriptedSink("otlp.metrics", refuse_with(Refused("no such service", "sender")))
+    """A journal with one lane done and one whose service is not offered is shipped; alone it would not be shipped."""
+    off = ScriptedSink("otlp.metrics", refuse_with(Refused("no such service", "sender", offered=False)))
     writer = closed_journal(tmp_path)
     with shipping(writer.folder, off) as shipment:
         settle(shipment)
@@ -295,6 +295,20 @@ def test_a_switched_off_lane_is_not_waited_for(tmp_path: Path) -> None:
     with shipping(writer.folder, off, ScriptedSink("otlp.traces")) as shipment:
         settle(shipment)
         assert shipment.mark_if_shipped()
+
+
+def test_a_lane_whose_credentials_are_refused_keeps_the_journal(tmp_path: Path) -> None:
+    """It is not waited for, but what it still owes is not removed, and goes once the token is renewed."""
+    off = ScriptedSink("otlp.metrics", refuse_with(Refused("expired", "sender")))
+    writer = closed_journal(tmp_path)
+    with shipping(writer.folder, off, ScriptedSink("otlp.traces")) as shipment:
+        settle(shipment)
+        assert not shipment.mark_if_shipped()
+    off.answer = take
+    with shipping(writer.folder, off, ScriptedSink("otlp.traces")) as shipment:
+        settle(shipment)
+        assert shipment.mark_if_shipped()
+    assert off.steps == list(range(100))
 
 
 def test_parked_records_are_counted_and_listed(tmp_path: Path) -> None:
