@@ -60,12 +60,12 @@ def describe_destinations(settings: Settings, endpoints: list[str], *, exporters
 def near_path(path: Path) -> str:
     """Return a path as seen from the working directory if it is inside."""
     try:
-        return str(path.relative_to(Path.cwd()))
+        return str(path.absolute().relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)
 
 
 def _store_words(url: str) -> str:
     if url.startswith("sqlite:///"):
-        return near_path(Path(url.removeprefix("sqlite:///")).absolute())
+        return near_path(Path(url.removeprefix("sqlite:///")))
     return redact_uri(url)

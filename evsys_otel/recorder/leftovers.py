@@ -1,4 +1,4 @@
-"""The folder of journals goes in, the number of runs that dead processes left unshipped comes out."""
+"""The folder of journals goes in, what dead processes left unshipped comes out in words."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ BEAT_NANO = 10 * 10**9
 """A shipper's sign of life that is younger means that somebody is at it."""
 
 
-def count_unshipped_runs(root: Path, *, now_unix_nano: int | None = None) -> int:
-    """Return how many runs wait for ``sync``; of each journal the first mebibyte is counted, at least one run."""
+def unshipped_runs(root: Path, *, now_unix_nano: int | None = None) -> str | None:
+    """Return how many runs wait for ``sync``, as in ``3 runs``; None for none.
+
+    Of a journal the first mebibyte is read, of many journals the first 50: beyond, it is ``at least 3 runs``.
+    """
     now = time.time_ns() if now_unix_nano is None else now_unix_nano
     try:
-        journals = [journal for journal in list_journals(root) if is_left(journal, now)]
-        return sum(max(1, _count_runs(journal.path)) for journal in journals[:MAX_JOURNALS])
+        left = [journal for journal in list_journals(root) if is_left(journal, now)]
+        read = left[:MAX_JOURNALS]
+        runs = sum(max(1, _count_runs(journal.path)) for journal in read)
     except Exception as error:  # noqa: BLE001 (a damaged folder of another process is no reason to fail here)
         _logger.debug("the journals below %s cannot be counted: %r", root, error)
-        return 0
+        return None
+    if not runs:
+        return None
+    is_exact = len(read) == len(left) and all(journal.end <= PIECE_BYTES for journal in read)
+    return f"{'' if is_exact else 'at least '}{runs} run{'s' if runs > 1 else ''}"
 
 
 def is_left(journal: JournalFolder, now_unix_nano: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -16,7 +17,7 @@ from evsys_otel.journal import JournalWriter, current_identity
 from evsys_otel.recorder.channel import LOOK_NANO, Channel, NoJournal, Writer
 from evsys_otel.recorder.destinations import describe_destinations, near_path, otlp_endpoints, resource_attributes
 from evsys_otel.recorder.draining import say_on_stderr, wait_for_drain, wait_until_acknowledged
-from evsys_otel.recorder.leftovers import count_unshipped_runs
+from evsys_otel.recorder.leftovers import unshipped_runs
 from evsys_otel.recorder.shipping import NoShipping, Shipping, choose_shipping
 from evsys_otel.settings import Settings
 from evsys_otel.sources import SYSTEM_SOURCES, Sources
@@ -171,9 +172,10 @@ def _tell_leftovers(session: Session) -> None:
     """Say, aside, how many runs dead processes left; reading their journals takes time."""
 
     def tell() -> None:
-        runs = count_unshipped_runs(session.settings.journal_root)
-        if runs:
-            session.say(f"{runs} run{'s' if runs > 1 else ''} left unshipped: evsys-otel sync")
+        runs = unshipped_runs(session.settings.journal_root)
+        if runs is not None:
+            session.say(f"{runs} left unshipped: evsys-otel sync")
 
     if not session.settings.quiet:
-        threading.Thread(target=tell, name="evsys-otel-leftovers", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # a process that may have no more threads
+            threading.Thread(target=tell, name="evsys-otel-leftovers", daemon=True).start()

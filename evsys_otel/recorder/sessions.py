@@ -31,6 +31,7 @@ class Sessions:
         self._lock = threading.RLock()
         self._sessions: dict[Key, Session] = {}
         self._uncaught: BaseException | None = None
+        self._excepthook: object = None
         self._hooked = False
         self._finalizer_pid = 0
 
@@ -97,7 +98,11 @@ class Sessions:
             self._chain_excepthook()
 
     def _close_at_exit(self) -> None:
-        self.close(self._uncaught)
+        """End as the script ended; the interpreter keeps its exception where another's hook took the place of ours."""
+        self.close(None if hasattr(sys, "ps1") else self._uncaught or self._untold())
+
+    def _untold(self) -> BaseException | None:
+        return None if sys.excepthook is self._excepthook else getattr(sys, "last_value", None)
 
     def _close_child(self) -> None:
         self.close(sys.exc_info()[1])
@@ -109,7 +114,7 @@ class Sessions:
             self._uncaught = error
             before(kind, error, traceback)
 
-        sys.excepthook = note_uncaught
+        self._excepthook = sys.excepthook = note_uncaught
 
 
 SESSIONS = Sessions()

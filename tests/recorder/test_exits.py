@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from kit.journals import run_events, write_journal
 from kit.processes import trainer
 from kit.recorded import clean_environment, journals, of_kind, only_events, read_events, run_script, steps_of
 
 from evsys_otel.events import ExperimentEnded, JournalClosed, RunEnded, RunStarted, StepLogged
+from evsys_otel.recorder.leftovers import unshipped_runs
 
 START = """
 import os, sys, multiprocessing, threading
@@ -28,6 +30,13 @@ ENDS = {
     "an exception in a body": ("with run: raise ValueError('too hot')", 1, "failed", "ValueError: too hot"),
     "sys.exit(3) in a body": ("with run: sys.exit(3)", 3, "failed", "SystemExit: 3"),
     "sys.exit(0) in a body": ("with run: sys.exit(0)", 0, "completed", None),
+    "a hook that knows nothing of ours": (
+        "import traceback\nsys.excepthook = lambda *e: traceback.print_exception(*e)\nraise ValueError('too hot')", 1,
+        "failed", "ValueError: too hot",
+    ),
+    "an exception in a session at the keyboard": (
+        "sys.ps1 = '>>> '\ntry: 1 / 0\nexcept ZeroDivisionError: sys.excepthook(*sys.exc_info())", 0, "completed", None,
+    ),
     "another hook of the user's": (
         "before = sys.excepthook\nsys.excepthook = lambda *e: before(*e)\nraise ValueError('too hot')", 1, "failed",
         "ValueError: too hot",
@@ -316,6 +325,31 @@ def test_left_runs_are_told_at_the_next_start(tmp_path: Path) -> None:
     run_script(START + "os._exit(0)", tmp_path)
     done = run_script(START + "import time; time.sleep(0.5)", tmp_path)
     assert "evsys: 3 runs left unshipped: evsys-otel sync" in done.stderr
+
+
+def test_runs_that_were_not_all_counted_are_at_least_so_many(tmp_path: Path) -> None:
+    """Nobody waits for gigabytes to be read: beyond the first mebibyte of a journal the number is a lower bound."""
+    write_journal(tmp_path, run_events(3))
+    assert unshipped_runs(tmp_path) == "1 run"
+    write_journal(tmp_path, run_events(30_000))
+    assert unshipped_runs(tmp_path) == "at least 2 runs"
+    assert unshipped_runs(tmp_path / "none") is None
+
+
+def test_a_working_directory_that_is_gone_costs_the_record_not_the_training(tmp_path: Path) -> None:
+    """It is a journal that cannot be made, like any other."""
+    source = """
+import os, tempfile
+folder = tempfile.mkdtemp()
+os.chdir(folder); os.rmdir(folder)
+import evsys_otel
+run = evsys_otel.start_run("r", experiment="x")
+run.log({"loss": 1.0})
+print("trained")
+"""
+    done = run_script(source, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
+    assert done.stderr.count("nothing of this process is recorded") == 1
 
 
 def test_where_no_journal_can_be_made_the_loss_is_told(tmp_path: Path) -> None:
