@@ -26,20 +26,23 @@ processors:
 GIVE_UP_AT_ONCE = """
 exporters:
   otlp_grpc/bridge:
-    timeout: 200ms
+    timeout: 5s
     retry_on_failure: {enabled: false}
     sending_queue: {storage: null, sizer: requests, queue_size: 2, num_consumers: 1, batch: null}
 """
 
 
-THIRDS = """
+IN_PARTS = """
+import itertools, sys
 import evsys_otel
 
-run = evsys_otel.start_run("in three parts", quiet=True)
+run = evsys_otel.start_run("in parts", quiet=True)
 print(run.id, flush=True)
-for third in range(3):
-    input()
-    for step in range(third * 100, third * 100 + 100):
+steps = itertools.count()
+for line in sys.stdin:
+    if line == "end\\n":
+        break
+    for step in itertools.islice(steps, 10):
         run.log({"loss": step}, step=step)
 run.end()
 print("ended", flush=True)
@@ -71,21 +74,27 @@ def test_a_filter_that_drops_a_metric_is_told_by_name_and_number(tmp_path: Path)
 def test_a_queue_too_small_is_told(tmp_path: Path) -> None:
     """A gateway that gives up drops what comes while the bridge is away: exactly that is missing, until sent again."""
     with running_chain(tmp_path, gateway=(GIVE_UP_AT_ONCE,)) as chain:
-        with trainer(THIRDS, tmp_path, **chain.agent.endpoint()) as process:
+        def arrives() -> bool:
+            process.say("ten more")
+            return len(chain.store.get_metrics(run_id)) > 10
+
+        with trainer(IN_PARTS, tmp_path, **chain.agent.endpoint()) as process:
             run_id = process.read_line()
-            process.say("on")
-            wait_until(lambda: chain.store.get_run(run_id) and len(chain.store.get_metrics(run_id)) == 100)
+            process.say("ten more")
+            wait_until(lambda: chain.store.get_run(run_id) and len(chain.store.get_metrics(run_id)) == 10)
             chain.bridge.kill()
-            process.say("on")
+            process.say("ten more")
             wait_until(lambda: chain.gateway.total("otelcol_exporter_send_failed_metric_points") > 0)
             chain.bridge.start()
-            process.say("on")
+            wait_until(arrives, what="the gateway's next connection")
+            process.say("end")
             assert process.read_line() == "ended"
             process.wait()
         wait_until(lambda: chain.store.get_run(run_id)["status"] == "completed")  # type: ignore[index]
-        wait_until(lambda: len(chain.store.get_metrics(run_id)) == 200)
+        wait_until(lambda: chain.agent.total("otelcol_exporter_queue_size") == 0)
         found = judged_later(chain.bridge.store_url, run_id)
-        assert (found.state, found.missing) == ("missing", 100)
-        assert [(gap.name, gap.intervals) for gap in found.gaps] == [("loss", [(100, 199)])]
+        (gap,) = found.gaps
+        assert (found.state, gap.name, gap.intervals[0][0]) == ("missing", "loss", 10)
+        assert found.missing == sum(last - first + 1 for first, last in gap.intervals) >= 10
         send_again(tmp_path, run_id, chain.agent.endpoint())
         chain.wait_whole(run_id)
