@@ -107,7 +107,8 @@ class HttpServer:
         return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
 
     async def _show_metrics(self, _request: Request) -> Response:
-        return Response(self._receiver.telemetry.render(), headers={"content-type": CONTENT_TYPE})
+        page = await asyncio.get_running_loop().run_in_executor(None, self._receiver.telemetry.render)
+        return Response(page, headers={"content-type": CONTENT_TYPE})
 
 
 class _Server(uvicorn.Server):

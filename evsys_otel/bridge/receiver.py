@@ -15,6 +15,7 @@ from evsys_otel.bridge.isolation import Admission, admit, admit_all
 from evsys_otel.bridge.limits import Budget, Limits, Reservation, check_attributes
 from evsys_otel.bridge.opening import StoreDoor
 from evsys_otel.bridge.replies import OUTAGE_SECONDS, Coding, Refused, Signal, Taken, TryLater
+from evsys_otel.bridge.runs import watch_runs
 from evsys_otel.bridge.telemetry import Telemetry
 from evsys_otel.bridge.writer import Busy, GroupWriter, merge
 from evsys_otel.errors import StoreError, StoreUnavailable
@@ -55,6 +56,7 @@ class Receiver:
         self._tokens = tokens
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evsys-otel-bridge")
         self.telemetry = Telemetry(lambda: self._writer.waiting, lambda: self.budget.bytes)
+        watch_runs(self.telemetry.meter, door.open)
         self._admit = admit if tokens.are_needed else admit_all
         self._writer = GroupWriter(self._write_parts if tokens.are_needed else self._write, self.telemetry.note_write)
 

@@ -39,7 +39,7 @@ class Telemetry:
             )],
             shutdown_on_exit=False,
         )  # fmt: skip
-        meter = self._provider.get_meter("evsys_otel.bridge", __version__)
+        self.meter = meter = self._provider.get_meter("evsys_otel.bridge", __version__)
         self._requests = meter.create_counter("evsys.bridge.requests", description="Requests by outcome")
         self._records = meter.create_counter("evsys.bridge.records", description="Committed records by kind")
         self._ignored = meter.create_counter("evsys.bridge.ignored", description="Signals that are not evsys'")

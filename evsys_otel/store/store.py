@@ -28,7 +28,7 @@ from evsys_otel.store.numbers import NumberBook
 from evsys_otel.store.parts import OwnedElsewhereError, Part
 from evsys_otel.store.quiet import quiet_experiments
 from evsys_otel.store.remove import remove
-from evsys_otel.store.schema import checkpoints, evals, experiments, groups, journals, predictions, runs
+from evsys_otel.store.schema import attempts, checkpoints, evals, experiments, groups, journals, predictions, runs
 from evsys_otel.store.views import Dict
 from evsys_otel.store.write import write_parts, write_position, write_records
 
@@ -164,14 +164,20 @@ class Store:
 
     def list_runs(
         self, *, experiment_id: str | None = None, group_id: str | None = None, limit: int | None = None,
-        offset: int = 0,
+        offset: int = 0, heard_since_unix_nano: int | None = None,
     ) -> list[Dict]:
-        """Return runs with their completeness and liveness, of an experiment, of a group, or all."""
+        """Return runs with their completeness and liveness, of an experiment, of a group, or all.
+
+        With ``heard_since_unix_nano`` only those of which something arrived at or after that time.
+        """
         where: list[ColumnElement[bool]] = []
         if experiment_id is not None:
             where.append(runs.c.experiment_id == experiment_id)
         if group_id is not None:
             where.append(runs.c.group_id == group_id)
+        if heard_since_unix_nano is not None:
+            heard = select(attempts.c.run_id).where(attempts.c.received_unix_nano >= heard_since_unix_nano)
+            where.append(runs.c.id.in_(heard))
         with self._database.reading() as conn:
             return reads.read_runs(conn, self._clocks(conn), *where, limit=limit, offset=offset)
 
