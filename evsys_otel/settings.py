@@ -33,7 +33,9 @@ def _store(raw: str) -> str:
     text = raw.strip()
     if text.lower() in {"none", ""} or _STORE_URL.fullmatch(text):
         return text
-    raise ValueError("sqlite:///path, postgresql://user@host/database, or none")
+    other = re.match(r"(?!sqlite|postgres)(\w+)[^:]*://", text)
+    known = "sqlite:///path, postgresql://user@host/database, or none"
+    raise ValueError(known if other is None else f"{known}; it cannot be a {other[1]} database")
 
 
 def _flag(raw: str) -> bool:
