@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from evsys_otel.events import CheckpointLogged, EvalLogged, Event, Lost, RunUpdated
+from evsys_otel.journal.frames import MAX_PAYLOAD_BYTES
 from evsys_otel.recorder.guard import say_once
 from evsys_otel.sources import Sources
 
@@ -213,7 +214,8 @@ class Channel:
         return True
 
     def _keep(self, item: Waiting) -> None:
-        if not isinstance(item.event, _FACTS) or len(self.waiting) < MAX_WAITING_EXTRAS:
+        has_room = not isinstance(item.event, _FACTS) or len(self.waiting) < MAX_WAITING_EXTRAS
+        if has_room and len(self.encode(item.event)) < MAX_PAYLOAD_BYTES:  # else nothing after it would ever be taken
             self.waiting.append(item)
         ordinal = getattr(item.event, "ordinal", -1)
         self.lose(item.kind, item.run, None, next_ordinal=ordinal + 1, values=item.values)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from kit.full_disk import SmallDisk, small_disk
-from kit.recorded import of_kind, read_events
+from kit.recorded import journals, of_kind, read_events
 
 from evsys_otel.events import (
     CheckpointLogged,
@@ -21,7 +21,9 @@ from evsys_otel.events import (
     StreamDeclared,
 )
 from evsys_otel.journal import JournalReader
+from evsys_otel.journal import writer as writer_module
 from evsys_otel.recorder import Run, start_experiment, start_run
+from evsys_otel.recorder import channel as channel_module
 from evsys_otel.recorder.sessions import SESSIONS
 
 SETTINGS = {"mode": "journal", "quiet": True}
@@ -146,3 +148,19 @@ def test_more_than_may_wait_is_refused_for_steps_alone(tmp_path: Path) -> None:
     assert JournalReader(journal).losses() == [Lost("step", 0, 0, 1_000, 1_000 - kept, 1_000 - kept)]
     assert of_kind(events, EvalLogged)
     assert of_kind(events, RunEnded)[0].streams[0].calls == 1_000
+
+
+def test_an_event_that_no_journal_can_hold_holds_up_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted as lost at once, and what comes after it is recorded."""
+    monkeypatch.setattr(writer_module, "MAX_PAYLOAD_BYTES", 5_000)
+    monkeypatch.setattr(channel_module, "MAX_PAYLOAD_BYTES", 5_000)
+    run = start_run("r", experiment="x", **SETTINGS)
+    run.log_eval("too large", breakdowns={"text": "x" * 10_000})
+    run.log({"loss": 1.0})
+    run.log_eval("small")
+    run.end()
+    (journal,) = journals(folder)
+    events = read_events(journal)
+    assert [event.name for event in of_kind(events, EvalLogged)] == ["small"]
+    assert len(of_kind(events, StepLogged)) == len(of_kind(events, RunEnded)) == 1
+    assert JournalReader(journal).losses() == [Lost("eval", 0, None, 1, 1, 1)]
