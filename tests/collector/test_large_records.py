@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit.chains import running_chain
+from kit.chains import running_chain, wait_until_whole
 from kit.collectors import Bridge, Hop
-from kit.processes import trainer, wait_until
+from kit.processes import trainer
 
 from evsys_otel.store import Store, open_store
 
@@ -37,7 +37,7 @@ def train(folder: Path, **environ: str) -> str:
 
 def lengths_of(store: Store, run_id: str) -> dict[str, int]:
     """Return the length of each prediction's text by its task, once the run is whole."""
-    wait_until(lambda: store.get_run(run_id) and store.completeness(run_id).state == "whole", 90)
+    wait_until_whole(store, run_id, 90)
     return {row["task_id"]: len(row["model_output"]) for row in store.list_predictions(run_id)}
 
 

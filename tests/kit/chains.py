@@ -50,11 +50,15 @@ class Chain:
     def wait_whole(self, *run_ids: str, seconds: float = 60) -> None:
         """Wait until the store says of each run that it is whole."""
         for run_id in run_ids:
-            wait_until(lambda run_id=run_id: self.is_whole(run_id), seconds, f"the wholeness of {run_id}")  # type: ignore[misc]
+            wait_until_whole(self.store, run_id, seconds)
 
-    def is_whole(self, run_id: str) -> bool:
-        """Whether the store has all of a run."""
-        return self.store.get_run(run_id) is not None and self.store.completeness(run_id).state == "whole"
+
+def wait_until_whole(store: Store, run_id: str, seconds: float = 60) -> None:
+    """Wait until a store says of a run that it is whole."""
+    def is_whole() -> bool:
+        return store.get_run(run_id) is not None and store.completeness(run_id).state == "whole"
+
+    wait_until(is_whole, seconds, f"the wholeness of {run_id}")
 
 
 @contextlib.contextmanager

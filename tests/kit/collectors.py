@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -159,14 +160,20 @@ class Hop:
 
 
 class Bridge:
-    """An ``evsys-otel serve`` process on ports of its own, which it keeps from one start to the next."""
+    """An ``evsys-otel serve`` process on ports of its own, which it keeps from one start to the next.
 
-    def __init__(self, folder: Path, store_url: str, *arguments: str, **environ: str) -> None:
+    ``authority`` is the PEM file by which its certificate is checked, where the arguments turn TLS on.
+    """
+
+    def __init__(
+        self, folder: Path, store_url: str, *arguments: str, authority: str | None = None, **environ: str
+    ) -> None:
         self.grpc, self.http = (f"127.0.0.1:{free_port()}" for _ in range(2))
         self.log = folder / "bridge.log"
         self.store_url = store_url
         self._arguments = arguments
         self._environ = environ
+        self._tls = ssl.create_default_context(cafile=authority) if authority else None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Bridge:
@@ -183,7 +190,7 @@ class Bridge:
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the bridge ended:\n{self.log.read_text()[-4000:]}"
-        return answers(f"http://{self.http}/readyz")
+        return answers(f"{'https' if self._tls else 'http'}://{self.http}/readyz", self._tls)
 
     def kill(self) -> None:
         """End it as a machine's end does."""
@@ -218,10 +225,10 @@ def script(name: str) -> Path:
     return Path(sys.executable).with_name(name)
 
 
-def answers(url: str) -> bool:
+def answers(url: str, tls: ssl.SSLContext | None = None) -> bool:
     """Whether a URL answers with success."""
     with contextlib.suppress(OSError, urllib.error.URLError):
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=5, context=tls) as response:
             return bool(200 <= response.status < 300)
     return False
 
