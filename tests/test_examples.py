@@ -119,9 +119,3 @@ def test_the_demo_says_what_it_needs(tmp_path: Path) -> None:
     done = run_python(["-c", script], tmp_path)
     assert done.stderr.rstrip().endswith("pip install 'evsys-otel[demo]'.")
     assert os.listdir(tmp_path) == []
-
-
-def test_the_example_and_the_demo_are_one() -> None:
-    """What is read in examples is what the demo runs, which a wheel holds without its examples."""
-    packaged = Path(evsys_otel.__file__).parent / "demo" / "digits_sweep.py"
-    assert packaged.read_text() == (EXAMPLES / "digits_sweep.py").read_text()
