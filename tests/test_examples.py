@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlparse
 import pytest
 from kit.processes import clean_environment
 
-import evsys_otel
 from evsys_otel.demo import digits_sweep, run_demo
 from evsys_otel.store import Store, open_store
 
