@@ -23,7 +23,7 @@ bench: $(VENV)/.bench ## measure what the README says, beside its peers
 	$(BIN)/python -m benchmarks
 
 soak: $(VENV)/.dev servers ## kill processes fifty times in each way
-	EVSYS_SOAK=50 $(BIN)/python -m pytest -m soak -rA --timeout 3600 tests/shipper/test_kills.py $(PYTEST_ARGS)
+	EVSYS_SOAK=50 $(BIN)/python -m pytest -m soak -rA --timeout 3600 tests/shipper/test_kills.py tests/collector/test_kills.py $(PYTEST_ARGS)
 
 servers: ## real servers that tests talk to, where they are missing: Debian's packages, and a collector where Go is
 	@sh tests/servers.sh
