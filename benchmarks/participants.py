@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Log = Callable[[dict[str, float], int], None]
 End = Callable[[], None]
@@ -39,15 +40,17 @@ def evsys_otel_default(folder: Path) -> tuple[Log, End]:
     return lambda metrics, step: run.log(metrics, step=step), run.end
 
 
-def stock_gauges(folder: Path) -> tuple[Log, End]:
-    """Twenty gauges of the stock SDK, set once a step; the reader exports to nowhere."""
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import (
-        MetricExporter,
-        MetricExportResult,
-        MetricsData,
-        PeriodicExportingMetricReader,
-    )
+def evsys_otel_thread(folder: Path) -> tuple[Log, End]:
+    """evsys-otel with an exporter object handed in: the shipper is a thread here."""
+    import evsys_otel
+
+    run = evsys_otel.start_run("bench", dir=str(folder / "evsys"), quiet=True, exporters=[exporter_to_nowhere()])
+    return lambda metrics, step: run.log(metrics, step=step), run.end
+
+
+def exporter_to_nowhere() -> Any:
+    """Return an SDK metric exporter that takes everything and keeps nothing."""
+    from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
     class Nowhere(MetricExporter):
         def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kw: object) -> MetricExportResult:
@@ -59,7 +62,15 @@ def stock_gauges(folder: Path) -> tuple[Log, End]:
         def shutdown(self, timeout_millis: float = 30_000, **kw: object) -> None:
             return None
 
-    provider = MeterProvider([PeriodicExportingMetricReader(Nowhere(), export_interval_millis=1000)])
+    return Nowhere()
+
+
+def stock_gauges(folder: Path) -> tuple[Log, End]:
+    """Twenty gauges of the stock SDK, set once a step; the reader exports to nowhere."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    provider = MeterProvider([PeriodicExportingMetricReader(exporter_to_nowhere(), export_interval_millis=1000)])
     meter = provider.get_meter("bench")
     gauges = {f"metric/{i}": meter.create_gauge(f"metric/{i}") for i in range(20)}
     attributes = {"evsys.run.id": "bench", "evsys.split": "train"}
@@ -106,6 +117,7 @@ PARTICIPANTS: dict[str, Participant] = {
     "the loop alone": nobody,
     "bare append": bare_append,
     "evsys-otel": evsys_otel_default,
+    "evsys-otel, shipper in a thread": evsys_otel_thread,
     "20 stock OTel gauges": stock_gauges,
     "trackio": trackio,
     "wandb offline": wandb_offline,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.readme import cost_table, rates_table
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
@@ -65,14 +67,8 @@ def test_the_reader_of_the_store_finds_what_was_trained(
     assert followed[SNIPPETS[-1]].stdout.splitlines() == [*sweep, "scratch first try completed 10"]
 
 
-def test_every_figure_of_the_cost_table_was_measured() -> None:
-    """The rows of the cost table are those that the benchmarks wrote."""
+def test_every_figure_of_the_tables_was_measured() -> None:
+    """Cost and rates are those that the benchmarks wrote."""
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
-    table = [line.strip("|").split("|") for line in README.splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in line] for line in table]
-    measured = {
-        name: [f"{row['p50']:,.1f}", f"{row['p99.9']:,.0f}", f"{row['added_us']:,.0f}"]
-        for name, row in results["training"].items()
-        if "p50" in row
-    }
-    assert {row[0]: row[1:] for row in rows if row[0] in measured} == measured
+    assert cost_table(results["training"]) in README
+    assert rates_table(results["shipper"]) in README
