@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -88,7 +89,10 @@ class HttpServer:
         signal = _PATHS[request.url.path]
         coding = _coding_of(request)
         outcome = await self._receiver.settle(signal, "http", self._take(request, signal, coding))
-        return _response(signal, outcome, coding or "json")
+        response = _response(signal, outcome, coding or "json")
+        if not isinstance(outcome, Taken) and not await _discard(request, self._receiver.limits.header_seconds):
+            response.headers["connection"] = "close"
+        return response
 
     async def _take(self, request: Request, signal: Signal, coding: Coding | None) -> Taken:
         grant = self._receiver.authorize(request.headers.get("authorization"))
@@ -138,6 +142,15 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
             self._forget()
 
+        def send_400_response(self, msg: str) -> None:
+            """Answer what is not HTTP, once: a request of which this is the body has no other answer any more."""
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                super().send_400_response(msg)
+            self.transport.close()
+            if self.cycle is not None:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+
         def _watch(self) -> None:
             if self.cycle is not None and not self.cycle.response_complete:
                 self._forget()
@@ -150,9 +163,9 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
                 self._deadline = None
 
         def _give_up(self) -> None:
-            if not self.transport.is_closing():
+            if self.cycle is None:  # after an answer nothing is said: it is the rest of a refused body that never ends
                 self.transport.write(_REQUEST_TIMEOUT)
-                self.transport.close()
+            self.transport.close()
 
     return BoundedProtocol
 
@@ -174,6 +187,7 @@ async def _read_body(request: Request, reservation: Reservation, seconds: float)
             refuse_size(len(body) + len(piece), reservation.max_request_bytes)
             reservation.add(len(piece))
             body += piece
+        request.state.is_read = True
         return bytes(body)
 
     try:
@@ -182,6 +196,22 @@ async def _read_body(request: Request, reservation: Reservation, seconds: float)
         raise Refused("too_slow", f"The request did not come whole within {seconds:g} s.") from None
     except ClientDisconnect:
         raise TryLater("The sender went away.") from None
+
+
+async def _discard(request: Request, seconds: float) -> bool:
+    """Throw away the rest of a body and return whether that was all: who sends before it listens would be cut off."""
+
+    async def read() -> None:
+        async for _ in request.stream():
+            pass
+
+    if getattr(request.state, "is_read", False):
+        return True
+    try:
+        await asyncio.wait_for(read(), seconds)
+    except (asyncio.TimeoutError, ClientDisconnect):
+        return False
+    return True
 
 
 def _response(signal: Signal, outcome: Outcome, coding: Coding) -> Response:

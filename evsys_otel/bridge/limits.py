@@ -17,7 +17,10 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request (its body, also decompressed), of all at once, and of the time that a sender may take."""
+    """Bounds of one request (its body, also decompressed), of all at once, and of the time that a sender may take.
+
+    ``header_seconds`` is for the headers, and for the rest of a body that is refused and thrown away.
+    """
 
     max_request_bytes: int = 64 * MIB
     max_waiting_bytes: int = 256 * MIB

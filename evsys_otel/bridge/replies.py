@@ -106,8 +106,6 @@ def http_failure(outcome: TryLater | Refused, coding: Coding) -> tuple[int, dict
         status, code = HTTP_CODES[outcome.fault], GRPC_CODES[outcome.fault]
         if outcome.fault == "unauthenticated":
             headers["www-authenticate"] = "Bearer"
-        if outcome.fault in {"too_large", "too_slow"}:
-            headers["connection"] = "close"  # what is left of the body is not read
     return status, headers, encode(_status_of(outcome, code), coding)
 
 

@@ -252,11 +252,12 @@ def test_who_sends_too_slowly_is_told_so_and_holds_up_nobody(url: str) -> None:
 
 
 def test_a_body_announced_as_too_large_is_refused_unread(url: str) -> None:
-    """The connection is closed, since the rest of it is not read."""
-    with running_bridge(url, limits=Limits(max_request_bytes=1000)) as bridge:
+    """What follows is thrown away, so that who sends before listening has the answer; but not without end."""
+    with running_bridge(url, limits=Limits(max_request_bytes=1000, header_seconds=0.3)) as bridge:
         assert send_raw(bridge, HEAD + b"content-length: 99999999\r\n\r\n").startswith(b"HTTP/1.1 413")
         chunk = b"800\r\n" + bytes(0x800) + b"\r\n"
         assert send_raw(bridge, HEAD + b"transfer-encoding: chunked\r\n\r\n", chunk).startswith(b"HTTP/1.1 413")
+        assert post(f"{bridge.http}/v1/logs", bytes(30_000_000)).status == 413
 
 
 def test_an_outage_of_the_store_is_for_later_and_heals(tmp_path: Path) -> None:
