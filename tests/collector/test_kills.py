@@ -91,3 +91,19 @@ def test_a_hop_is_killed_while_four_processes_train(tmp_path: Path, name: str, r
                 send_again(folder, run_id, chain.agent.endpoint())
                 chain.wait_whole(run_id)
             assert_exact(chain, folder, run_id)
+
+
+def test_the_bridge_is_away_all_the_time_that_a_process_trains(tmp_path: Path) -> None:
+    """The training ends as if nothing were the matter, and everything arrives when the bridge is back."""
+    with running_chain(tmp_path) as chain:
+        chain.bridge.kill()
+        folder = tmp_path / "trainer"
+        folder.mkdir()
+        with trainer(TRAIN, folder, "3", **chain.agent.endpoint()) as process:
+            run_id = process.read_line()
+            assert process.read_line() == "ended"
+            assert process.wait() == 0
+        assert chain.store.list_runs() == []
+        chain.bridge.start()
+        chain.wait_whole(run_id)
+        assert_exact(chain, folder, run_id)
