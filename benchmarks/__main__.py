@@ -1,4 +1,4 @@
-"""``python -m benchmarks [training|shipper|memory]``: measure, print tables, write ``benchmarks/results.json``."""
+"""``python -m benchmarks [training|shipper|bridge|memory]``: measure, print, write ``benchmarks/results.json``."""
 
 from __future__ import annotations
 
@@ -38,11 +38,14 @@ def with_ratios(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]
 
 def main() -> None:
     """Measure what is asked for, all by default."""
+    from benchmarks.bridge import measure_bridge
     from benchmarks.memory import measure_memory
     from benchmarks.shipping import measure_shipping
     from benchmarks.training import measure_training
 
-    parts = {"training": measure_training, "shipper": measure_shipping, "memory": measure_memory}
+    parts = {
+        "training": measure_training, "shipper": measure_shipping, "bridge": measure_bridge, "memory": measure_memory,
+    }  # fmt: skip
     console = Console()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in sys.argv[1:] or list(parts):

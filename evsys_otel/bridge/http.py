@@ -129,6 +129,7 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
 
     class BoundedProtocol(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
+        _is_half_closed = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -141,6 +142,24 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             self._forget()
+
+        def eof_received(self) -> bool:  # type: ignore[override]
+            """Keep a half-closed connection until its request has the answer, if that can be given."""
+            is_busy = self.cycle is not None and not self.cycle.response_complete
+            if not is_busy or self.scheme == "https" or (self.cycle.more_body and not self._is_refused()):
+                return False
+            self._is_half_closed = True
+            self.cycle.more_body = False  # there is nothing more to be thrown away
+            self.cycle.message_event.set()
+            return True
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self._is_half_closed:
+                self.transport.close()
+
+        def _is_refused(self) -> bool:
+            return bool(self.scope["state"].get("is_refused"))
 
         def send_400_response(self, msg: str) -> None:
             """Answer what is not HTTP, once: a request of which this is the body has no other answer any more."""
@@ -207,6 +226,7 @@ async def _discard(request: Request, seconds: float) -> bool:
 
     if getattr(request.state, "is_read", False):
         return True
+    request.state.is_refused = True
     try:
         await asyncio.wait_for(read(), seconds)
     except (asyncio.TimeoutError, ClientDisconnect):
