@@ -27,7 +27,6 @@ def record(folder: Path, steps: int = STEPS) -> None:
 def ship(folder: Path, **arguments: object) -> dict[str, float]:
     """Ship what waits in the folder and return values a second."""
     from evsys_otel.pipeline import sync_journals
-
     from evsys_otel.settings import resolve_settings
 
     began = time.perf_counter()
