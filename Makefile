@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo demo-collector test lint bench soak servers collector clean
+.PHONY: demo demo-collector test lint bench soak fuzz servers collector clean
 
 demo: $(VENV)/.demo ## train a small sweep on real data and look at it
 	$(BIN)/evsys-otel demo
@@ -24,6 +24,9 @@ bench: $(VENV)/.bench ## measure what the README says, beside its peers
 
 soak: $(VENV)/.dev servers ## kill processes fifty times in each way
 	EVSYS_SOAK=50 $(BIN)/python -m pytest -m soak -rA --timeout 3600 tests/shipper/test_kills.py tests/collector/test_kills.py $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev ## send a bridge thousands of hostile requests of each kind
+	EVSYS_FUZZ=5000 $(BIN)/python -m pytest -rA --timeout 7200 tests/bridge/test_hostile.py $(PYTEST_ARGS)
 
 servers: ## real servers that tests talk to, where they are missing: Debian's packages, and a collector where Go is
 	@sh tests/servers.sh

@@ -43,6 +43,10 @@ class Grant:
         return self.projects is None or project_id in self.projects
 
 
+NOTHING = Grant(frozenset())
+"""What whoever has no token may see."""
+
+
 @dataclass(frozen=True, slots=True)
 class Denied:
     """There is no bearer token, or none of ours."""

@@ -110,8 +110,9 @@ class HttpServer:
         ready = await self._receiver.is_ready()
         return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
 
-    async def _show_metrics(self, _request: Request) -> Response:
-        page = await asyncio.get_running_loop().run_in_executor(None, self._receiver.telemetry.render)
+    async def _show_metrics(self, request: Request) -> Response:
+        render, authorization = self._receiver.render_metrics, request.headers.get("authorization")
+        page = await asyncio.get_running_loop().run_in_executor(None, render, authorization)
         return Response(page, headers={"content-type": CONTENT_TYPE})
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Union
 
-from evsys_otel.bridge.auth import Denied, Grant, Tokens
+from evsys_otel.bridge.auth import NOTHING, Denied, Grant, Tokens
 from evsys_otel.bridge.decode import decode, decompress
 from evsys_otel.bridge.isolation import Admission, admit, admit_all
 from evsys_otel.bridge.limits import Budget, Limits, Reservation, check_attributes
@@ -56,7 +56,7 @@ class Receiver:
         self._tokens = tokens
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evsys-otel-bridge")
         self.telemetry = Telemetry(lambda: self._writer.waiting, lambda: self.budget.bytes)
-        watch_runs(self.telemetry.meter, door.open)
+        watch_runs(self.telemetry.meter, door.open, self.telemetry.shows)
         self._admit = admit if tokens.are_needed else admit_all
         self._writer = GroupWriter(self._write_parts if tokens.are_needed else self._write, self.telemetry.note_write)
 
@@ -73,6 +73,11 @@ class Receiver:
         if isinstance(grant, Denied):
             raise Refused("unauthenticated", f"The bearer token is {grant.reason}.")
         return grant
+
+    def render_metrics(self, authorization: str | None) -> bytes:
+        """Return the page of metrics: the server's own for everybody, runs for whose projects the token is."""
+        grant = self._tokens.grant(authorization)
+        return self.telemetry.render(NOTHING if isinstance(grant, Denied) else grant)
 
     async def take(self, incoming: Incoming, grant: Grant, reservation: Reservation) -> Taken:
         """Decode, translate and commit a request. Raises TryLater or Refused when nothing of it was committed."""

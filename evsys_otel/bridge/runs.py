@@ -1,6 +1,6 @@
 """The store's runs go in, gauges for alerts come out: how each run stands, how long it is quiet, what it lacks.
 
-They name runs by their ids alone: a page that anybody may scrape tells nothing of what is in a project.
+They name runs by their ids alone, and where tokens are needed those of the scraper's projects alone.
 """
 
 from __future__ import annotations
@@ -25,9 +25,17 @@ _FRESH_SECONDS = 5.0
 _Run = Mapping[str, Any]
 
 
-def watch_runs(meter: Meter, open_store: Callable[[], Store]) -> None:
-    """Make the gauges; they are read from the store when they are scraped, and left out while it cannot be read."""
-    recent = _RecentRuns(open_store)
+def watch_runs(
+    meter: Meter, open_store: Callable[[], Store], shows: Callable[[str | None], bool] = lambda project_id: True
+) -> None:
+    """Make the gauges; they are read from the store when they are scraped, and left out while it cannot be read.
+
+    Args:
+        meter: Makes them.
+        open_store: Returns the store; may raise StoreUnavailable.
+        shows: Whether whoever scrapes now may see the runs of a project; asked at each scrape.
+    """
+    recent = _RecentRuns(open_store, shows)
     meter.create_observable_gauge(
         "evsys.bridge.run.status", [_each(recent, lambda run: Observation(1, {**_ids(run), "status": run["status"]}))],
         description="1 for each run heard of within a day, with its status",
@@ -45,8 +53,9 @@ def watch_runs(meter: Meter, open_store: Callable[[], Store]) -> None:
 class _RecentRuns:
     """Reads once for all gauges of a scrape; thread-safe."""
 
-    def __init__(self, open_store: Callable[[], Store]) -> None:
+    def __init__(self, open_store: Callable[[], Store], shows: Callable[[str | None], bool]) -> None:
         self._open_store = open_store
+        self._shows = shows
         self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._runs: list[dict[str, Any]] = []
@@ -60,7 +69,7 @@ class _RecentRuns:
                 except StoreError:  # said by the requests that meet it, and by /readyz
                     self._runs = []
                 self._read_at = time.monotonic()
-            return self._runs
+            return [run for run in self._runs if self._shows(run["project_id"])]
 
 
 def _each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
@@ -13,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from evsys_otel._version import __version__
+from evsys_otel.bridge.auth import NOTHING, Grant
 from evsys_otel.records import Records
 from evsys_otel.store import Part
 
@@ -31,6 +33,8 @@ class Telemetry:
 
     def __init__(self, waiting_records: Callable[[], int], waiting_bytes: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
+        self._rendering = threading.Lock()
+        self._scraper = NOTHING
         self._provider = MeterProvider(
             [PrometheusMetricReader(registry=self._registry, scope_info_enabled=False)],
             resource=Resource({"service.name": "evsys-otel-bridge", "service.version": __version__}),
@@ -76,9 +80,15 @@ class Telemetry:
             if count:
                 self._records.add(count, {"kind": kind})
 
-    def render(self) -> bytes:
-        """Return all metrics as Prometheus reads them."""
-        return generate_latest(self._registry)
+    def render(self, grant: Grant) -> bytes:
+        """Return the metrics, of runs those that the grant allows to see, as Prometheus reads them."""
+        with self._rendering:
+            self._scraper = grant
+            return generate_latest(self._registry)
+
+    def shows(self, project_id: str | None) -> bool:
+        """Return whether the page that is being made may show a project's runs."""
+        return self._scraper.allows(project_id)
 
     def close(self) -> None:
         """Stop the provider."""

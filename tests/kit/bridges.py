@@ -80,9 +80,9 @@ def post(url: str, body: bytes, content_type: str = PROTOBUF, **headers: str) ->
     return _ask(urllib.request.Request(url, body, {"content-type": content_type, **named}))
 
 
-def get(url: str) -> Reply:
+def get(url: str, **headers: str) -> Reply:
     """Read a page."""
-    return _ask(urllib.request.Request(url))
+    return _ask(urllib.request.Request(url, headers=headers))
 
 
 def _ask(request: Any) -> Reply:
