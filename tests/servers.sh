@@ -4,6 +4,7 @@ set -u
 lacking=
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || lacking="$lacking postgresql"
 command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 || lacking="$lacking prometheus"
+PATH=$PATH:/usr/sbin command -v haproxy >/dev/null 2>&1 || lacking="$lacking haproxy"
 [ -n "$lacking" ] || exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "Installing$lacking for the tests ..."
