@@ -25,8 +25,8 @@ bench: $(VENV)/.bench ## measure what the README says, beside its peers
 soak: $(VENV)/.dev servers ## kill processes fifty times in each way
 	EVSYS_SOAK=50 $(BIN)/python -m pytest -m soak -rA --timeout 3600 tests/shipper/test_kills.py tests/collector/test_kills.py tests/failover $(PYTEST_ARGS)
 
-fuzz: $(VENV)/.dev ## send a bridge thousands of hostile requests of each kind
-	EVSYS_FUZZ=5000 $(BIN)/python -m pytest -rA --timeout 7200 tests/bridge/test_hostile.py $(PYTEST_ARGS)
+fuzz: $(VENV)/.dev ## send a bridge twenty thousand hostile requests of each kind
+	EVSYS_FUZZ=20000 $(BIN)/python -m pytest -rA --timeout 7200 tests/bridge/test_hostile.py $(PYTEST_ARGS)
 
 servers: ## real servers that tests talk to, where they are missing: Debian's packages, and a collector where Go is
 	@sh tests/servers.sh
