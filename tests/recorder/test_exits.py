@@ -44,6 +44,13 @@ ENDS = {
 }
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave coverage out of the script: its lock is not made for signals that come inside it, and would never open."""
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_what_is_open_ends_as_the_process_does(end: str, tmp_path: Path) -> None:
     """Completed after a normal end, failed after an uncaught exception, cancelled after an interrupt; then closed."""
@@ -68,7 +75,9 @@ def test_every_step_whose_log_returned_survives_a_sudden_end(how: str, tmp_path:
     assert of_kind(events, RunEnded) == []
 
 
-def test_a_signal_handler_that_logs_into_a_log_call_takes_its_own_number_and_step(tmp_path: Path) -> None:
+def test_a_signal_handler_that_logs_into_a_log_call_takes_its_own_number_and_step(
+    tmp_path: Path, unmeasured: None
+) -> None:
     """Wherever in a log call the handler comes, each call has a step and an ordinal of its own, and totals agree."""
     source = """
 import os, signal
@@ -113,7 +122,7 @@ for _ in range(5): run.log({"accuracy": 1.0, "loss": 2.0})
     assert sorted(taken) == list(range(len(taken)))
 
 
-def test_an_interrupt_inside_log_leaves_no_gap(tmp_path: Path) -> None:
+def test_an_interrupt_inside_log_leaves_no_gap(tmp_path: Path, unmeasured: None) -> None:
     """Wherever it comes, what was logged before and after is there, and nothing that was not is missing."""
     source = """
 import signal
@@ -367,7 +376,7 @@ print("trained")
     assert "Traceback" not in done.stderr
 
 
-def test_a_signal_handler_that_logs_does_not_deadlock(tmp_path: Path) -> None:
+def test_a_signal_handler_that_logs_does_not_deadlock(tmp_path: Path, unmeasured: None) -> None:
     """A handler that interrupts a log call and ends the run, as on preemption, comes through."""
     source = START + """
 import signal
