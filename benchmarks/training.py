@@ -10,7 +10,9 @@ import sys
 from benchmarks.loop import calibrate
 from benchmarks.participants import PARTICIPANTS
 
+ALONE = "the loop alone"
 SLOW = {"tensorboardX", "wandb offline", "trackio"}
+SLOW_ROUNDS, CALL_ROUNDS = 3, 5
 
 
 def run_once(name: str, steps: int, work: int, mode: str) -> dict[str, float]:
@@ -23,28 +25,29 @@ def run_once(name: str, steps: int, work: int, mode: str) -> dict[str, float]:
     return figures
 
 
-def measure_training(rounds: int = 7, steps: int = 10_000) -> dict[str, dict[str, float]]:
-    """Return, for each participant, one call's quantiles and the microseconds added to a step of the whole loop."""
+def measure_training(rounds: int = 9, steps: int = 8_000) -> dict[str, dict[str, float]]:
+    """Return, for each participant, one call's quantiles and the microseconds added to a step of the whole loop.
+
+    Each round begins with another participant, so that none has always the same neighbour.
+    """
     work = calibrate()
-    loops: dict[str, list[float]] = {name: [] for name in PARTICIPANTS}
-    calls: dict[str, list[dict[str, float]]] = {name: [] for name in PARTICIPANTS}
+    names = list(PARTICIPANTS)
+    loops: dict[str, list[float]] = {name: [] for name in names}
+    calls: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(rounds):
-        for name in PARTICIPANTS:
-            if name in SLOW and number >= 3:
+        for name in names[number % len(names):] + names[: number % len(names)]:
+            if name in SLOW and number >= SLOW_ROUNDS:
                 continue
             count = steps // 5 if name in SLOW else steps
             loops[name].append(run_once(name, count, work, "loop")["step_us"])
-            if name != "the loop alone":
+            if name != ALONE and number < CALL_ROUNDS:
                 calls[name].append(run_once(name, count, work, "call"))
-    return {name: summarise(name, loops, calls[name]) for name in PARTICIPANTS}
+    alone = statistics.median(loops[ALONE])
+    return {name: summarise(loops[name], alone, calls[name]) for name in names}
 
 
-def summarise(name: str, loops: dict[str, list[float]], calls: list[dict[str, float]]) -> dict[str, float]:
-    """Return medians over the rounds; what is added to the loop is paired round by round."""
-    alone = loops["the loop alone"]
-    added = statistics.median(mine - base for mine, base in zip(loops[name], alone, strict=False))
-    figures = {"step_us": statistics.median(loops[name]), "added_us": added}
-    for quantile in ("p50", "p99", "p99.9"):
-        if calls:
-            figures[quantile] = statistics.median(call[quantile] for call in calls)
-    return figures
+def summarise(loop: list[float], alone: float, calls: list[dict[str, float]]) -> dict[str, float]:
+    """Return medians over the rounds."""
+    step = statistics.median(loop)
+    quantiles = {key: statistics.median(call[key] for call in calls) for key in (calls[0] if calls else ())}
+    return {"step_us": step, "added_us": step - alone, **quantiles}
