@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from evsys_otel.bridge.limits import Limits, Reservation, refuse_size
+from evsys_otel.bridge.limits import Reservation, refuse_size
 from evsys_otel.bridge.receiver import Incoming, Outcome, Receiver
 from evsys_otel.bridge.replies import (
     MEDIA_TYPES,
@@ -58,7 +58,7 @@ class HttpServer:
             if tls.client_authority is not None:
                 files |= {"ssl_ca_certs": str(tls.client_authority), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
-            self._application(), http=_protocol(self._receiver.limits), ws="none", lifespan="off", log_config=None,
+            self._application(), http=_bounded(self._receiver.limits.header_seconds), ws="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(self._receiver.limits.drain_seconds), **files,
         )  # fmt: skip
@@ -124,70 +124,71 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol with the deadline for headers that it lacks; h11 bounds their size (64 KiB).
-    """
+class _BoundedProtocol(H11Protocol):
+    """uvicorn's protocol with the deadline for headers that it lacks; h11 bounds their size (64 KiB)."""
 
-    class BoundedProtocol(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
-        _is_half_closed = False
+    header_seconds: float
+    _deadline: asyncio.TimerHandle | None = None
+    _is_half_closed = False
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._watch()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self._forget()
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forget()
 
-        def eof_received(self) -> bool:  # type: ignore[override]
-            """Keep a half-closed connection until its request has the answer, if that can be given."""
-            is_busy = self.cycle is not None and not self.cycle.response_complete
-            if not is_busy or self.scheme == "https" or (self.cycle.more_body and not self._is_refused()):
-                return False
-            self._is_half_closed = True
-            self.cycle.more_body = False  # there is nothing more to be thrown away
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep a half-closed connection until its request has the answer, if that can be given."""
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        if not is_busy or self.scheme == "https" or (self.cycle.more_body and not self._is_refused()):
+            return False
+        self._is_half_closed = True
+        self.cycle.more_body = False  # there is nothing more to be thrown away
+        self.cycle.message_event.set()
+        return True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_half_closed:
+            self.transport.close()
+
+    def _is_refused(self) -> bool:
+        return bool(self.scope["state"].get("is_refused"))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, once: a request of which this is the body has no other answer any more."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
             self.cycle.message_event.set()
-            return True
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self._is_half_closed:
-                self.transport.close()
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.header_seconds, self._give_up)
 
-        def _is_refused(self) -> bool:
-            return bool(self.scope["state"].get("is_refused"))
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
-        def send_400_response(self, msg: str) -> None:
-            """Answer what is not HTTP, once: a request of which this is the body has no other answer any more."""
-            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                super().send_400_response(msg)
-            self.transport.close()
-            if self.cycle is not None:
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
+    def _give_up(self) -> None:
+        if self.cycle is None:  # after an answer nothing is said: it is the rest of a refused body that never ends
+            self.transport.write(_REQUEST_TIMEOUT)
+        self.transport.close()
 
-        def _watch(self) -> None:
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._forget()
-            elif self._deadline is None:
-                self._deadline = self.loop.call_later(limits.header_seconds, self._give_up)
-
-        def _forget(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-        def _give_up(self) -> None:
-            if self.cycle is None:  # after an answer nothing is said: it is the rest of a refused body that never ends
-                self.transport.write(_REQUEST_TIMEOUT)
-            self.transport.close()
-
-    return BoundedProtocol
+def _bounded(header_seconds: float) -> type[asyncio.Protocol]:
+    """Return the protocol with its deadline: uvicorn makes its instances itself, and tells them nothing of ours."""
+    return type("BoundedProtocol", (_BoundedProtocol,), {"header_seconds": header_seconds})
 
 
 def _coding_of(request: Request) -> Coding | None:
