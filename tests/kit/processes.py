@@ -14,6 +14,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_TELLING = ("EVSYS_", "OTEL_", "RANK", "TRACEPARENT", "WORLD_")
+"""How variables begin that would change what a recorder does."""
+
 DEADLINE_SECONDS = 30.0
 
 
@@ -111,5 +114,5 @@ def trainer(script: str, folder: Path, *arguments: str, **environment: str) -> I
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return the environment without settings of ours and of OpenTelemetry, plus ``variables``."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("EVSYS_", "OTEL_", "RANK", "WORLD_SIZE"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_TELLING)}
     return {**kept, **variables}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import TypeVar
+
+from kit import processes
 
 from evsys_otel.events import Event, KeySetDeclared, StepLogged, StreamDeclared
 from evsys_otel.journal import JournalReader, list_journals
@@ -18,9 +19,7 @@ T = TypeVar("T")
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Return this environment without what would change what a recorder does, with errors raised."""
-    telling = ("OTEL_", "EVSYS_", "TRACEPARENT", "RANK", "WORLD_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(telling)}
-    return {**kept, "EVSYS_OTEL_RAISE": "1", **more}
+    return processes.clean_environment(**{"EVSYS_OTEL_RAISE": "1", **more})
 
 
 def run_script(
