@@ -55,11 +55,11 @@ class Stream:
             if self._owner.closed:
                 return None
             calls = self.calls
-            self.calls = calls + 1
-            if step is None:
-                step = min(self.split.last_step + 1, INT64_MAX)
-            self.split.last_step = step
             try:
+                self.calls = calls + 1
+                if step is None:
+                    step = min(self.split.last_step + 1, INT64_MAX)
+                self.split.last_step = step
                 refused = channel.waiting and not channel.catch_up()
                 now = channel.clock()
                 if now <= channel.last_time_unix_nano:
