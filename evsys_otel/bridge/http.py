@@ -58,8 +58,9 @@ class HttpServer:
             if tls.client_authority is not None:
                 files |= {"ssl_ca_certs": str(tls.client_authority), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
-            self._application(), http=_bounded(self._receiver.limits.header_seconds), ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            self._application(), http=_bounded(self._receiver.limits.header_seconds), ws="none", lifespan="off",
+            log_config=None, access_log=False, server_header=False, proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(self._receiver.limits.drain_seconds), **files,
         )  # fmt: skip
         self._server = _Server(config)
